@@ -1,0 +1,1 @@
+"""Fairlead: puts machine-learning models into service and replaces them safely."""

@@ -1,0 +1,1 @@
+"""The custom resources and the frozen types that the layers share."""
