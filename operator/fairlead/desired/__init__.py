@@ -1,0 +1,1 @@
+"""Pure: from a ModelDeployment and the pods each revision is to have to Kubernetes manifests."""

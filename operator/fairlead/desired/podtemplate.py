@@ -1,0 +1,124 @@
+"""The pod that serves one revision: the shared serving image, told by environment what to serve."""
+
+from __future__ import annotations
+
+from fairlead.api.modeldeployment import ModelDeploymentSpec, ModelSpec
+from fairlead.api.settings import ServingDefaults
+from fairlead.desired.names import SERVING_PORT, Manifest, labels
+
+CONTAINER = "model"
+CACHE = "/var/cache/fairlead"
+# Requests have defaults since a CPU autoscaler needs them; a memory limit has none, since only the
+# user knows the model.
+RESOURCES: Manifest = {"requests": {"cpu": "250m", "memory": "256Mi"}}
+USER = 65532
+# Beyond the drain: the model's last answers and the interpreter's end.
+GRACE_SECONDS = 15
+
+
+def pod_template(
+    name: str, spec: ModelDeploymentSpec, revision: str, version: str, serving: ServingDefaults
+) -> Manifest:
+    """The pod template of a revision; it is stored with the revision and never rendered anew."""
+    server = spec.server
+    drain = serving.drain_seconds if server.drain_seconds is None else server.drain_seconds
+    optional = {
+        "serviceAccountName": server.service_account_name,
+        "nodeSelector": server.node_selector,
+        "tolerations": server.tolerations,
+        "affinity": server.affinity,
+        "imagePullSecrets": [ref.to_wire() for ref in server.image_pull_secrets or []],
+    }
+    return {
+        "metadata": {
+            "labels": {**(server.pod_labels or {}), **labels(name, revision)},
+            "annotations": {
+                "prometheus.io/scrape": "true",
+                "prometheus.io/port": str(SERVING_PORT),
+                "prometheus.io/path": "/metrics",
+                **(server.pod_annotations or {}),
+            },
+        },
+        "spec": {
+            "containers": [_container(name, spec, revision, version, serving)],
+            "volumes": [{"name": "cache", "emptyDir": {}}, {"name": "tmp", "emptyDir": {}}],
+            "terminationGracePeriodSeconds": drain + GRACE_SECONDS,
+            "automountServiceAccountToken": False,
+            "enableServiceLinks": False,
+            "securityContext": {
+                "runAsNonRoot": True,
+                "runAsUser": USER,
+                "runAsGroup": USER,
+                "fsGroup": USER,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            **{key: value for key, value in optional.items() if value},
+        },
+    }
+
+
+def _container(name: str, spec: ModelDeploymentSpec, revision: str, version: str, serving: ServingDefaults) -> Manifest:
+    server, storage = spec.server, spec.model.storage
+    container: Manifest = {
+        "name": CONTAINER,
+        "image": server.image or serving.image,
+        "imagePullPolicy": serving.pull_policy,
+        "ports": [{"name": "http", "containerPort": SERVING_PORT, "protocol": "TCP"}],
+        "env": _environment(name, spec, revision, version, serving),
+        "resources": server.resources or RESOURCES,
+        "readinessProbe": {
+            "httpGet": {"path": f"/v2/models/{name}/versions/{version}/ready", "port": "http"},
+            "periodSeconds": 2,
+            "timeoutSeconds": 2,
+            "failureThreshold": 3,
+        },
+        "livenessProbe": {
+            "httpGet": {"path": "/v2/health/live", "port": "http"},
+            "initialDelaySeconds": 10,
+            "periodSeconds": 10,
+            "timeoutSeconds": 5,
+            "failureThreshold": 6,
+        },
+        "terminationMessagePolicy": "File",
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "volumeMounts": [{"name": "cache", "mountPath": CACHE}, {"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108  # the container's own
+    }
+    if storage and storage.secret_ref:
+        container["envFrom"] = [{"secretRef": {"name": storage.secret_ref.name}}]
+    return container
+
+
+def _environment(
+    name: str, spec: ModelDeploymentSpec, revision: str, version: str, serving: ServingDefaults
+) -> list[Manifest]:
+    server = spec.server
+    age = server.max_connection_age_seconds or serving.max_connection_age_seconds
+    drain = serving.drain_seconds if server.drain_seconds is None else server.drain_seconds
+    values = {
+        "FAIRLEAD_MODEL_NAME": name,
+        "FAIRLEAD_MODEL_VERSION": version,
+        "FAIRLEAD_REVISION": revision,
+        **_model_environment(spec.model),
+        "FAIRLEAD_HTTP_PORT": str(SERVING_PORT),
+        "FAIRLEAD_CACHE_DIR": CACHE,
+        "FAIRLEAD_DRAIN_SECONDS": str(drain),
+        "FAIRLEAD_MAX_CONNECTION_AGE_SECONDS": str(age),
+    }
+    own: list[Manifest] = [{"name": key, "value": value} for key, value in values.items()]
+    return own + [entry for entry in server.env or [] if entry.get("name") not in values]
+
+
+def _model_environment(model: ModelSpec) -> dict[str, str]:
+    storage = model.storage
+    values = {
+        "FAIRLEAD_STORAGE_URI": model.storage_uri,
+        "FAIRLEAD_MODEL_FORMAT": model.model_format.name if model.model_format else None,
+        "FAIRLEAD_MODEL_DIGEST": model.digest,
+        "AWS_ENDPOINT_URL": storage.endpoint if storage else None,
+        "AWS_REGION": storage.region if storage else None,
+    }
+    return {key: value for key, value in values.items() if value}

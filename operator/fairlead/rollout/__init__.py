@@ -1,0 +1,1 @@
+"""Pure: what to do next with a rollout, from what was observed."""

@@ -1,0 +1,130 @@
+"""The manifests: what is in them, and above all what does not change."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from fairlead.api.modeldeployment import ModelDeploymentSpec
+from fairlead.api.settings import ServingDefaults
+from fairlead.desired.layout import Layout, Slot
+from fairlead.desired.podtemplate import pod_template
+from fairlead.desired.render import render
+
+OWNER = {"metadata": {"name": "fraud", "namespace": "n", "uid": "u"}}
+SERVING = ServingDefaults(image="serving:1")
+
+
+def spec(**fields: Any) -> ModelDeploymentSpec:
+    return ModelDeploymentSpec.model_validate({"model": {"storageUri": "s3://m/1"}, **fields})
+
+
+def template(**fields: Any) -> dict[str, Any]:
+    return pod_template("fraud", spec(**fields), "aaa", "7", SERVING)
+
+
+def manifests(layout: Layout, **fields: Any) -> dict[tuple[str, str], dict[str, Any]]:
+    return {(item["kind"], item["metadata"]["name"]): item for item in render(OWNER, spec(**fields), layout)}
+
+
+def test_promotion_changes_no_deployment_of_the_promoted_revision() -> None:
+    stable, canary = Slot("aaa", {"of": "aaa"}, 3), Slot("bbb", {"of": "bbb"}, 3)
+
+    before = manifests(Layout(stable, canary))
+    after = manifests(Layout(canary))
+
+    assert before["Deployment", "fraud-bbb"] == after["Deployment", "fraud-bbb"]
+    assert ("Deployment", "fraud-aaa") not in after
+
+
+def test_the_shared_service_leads_to_both_revisions_and_the_others_to_one() -> None:
+    found = manifests(Layout(Slot("aaa", {}, 3), Slot("bbb", {}, 1)))
+
+    both = found["Service", "fraud"]["spec"]["selector"]
+    one = found["Service", "fraud-bbb"]["spec"]["selector"]
+    assert both.items() < one.items()
+    assert set(one.items()) - set(both.items()) == {("fairlead.dev/revision", "bbb")}
+
+
+def test_the_autoscaler_scales_the_model_deployment_itself() -> None:
+    layout = Layout(Slot("aaa", {}, 2))
+
+    assert ("HorizontalPodAutoscaler", "fraud") not in manifests(layout, minReplicas=2)
+    found = manifests(layout, minReplicas=2, maxReplicas=5)["HorizontalPodAutoscaler", "fraud"]["spec"]
+    assert found["scaleTargetRef"] == {
+        "apiVersion": "fairlead.dev/v1alpha1",
+        "kind": "ModelDeployment",
+        "name": "fraud",
+    }
+    assert (found["minReplicas"], found["maxReplicas"]) == (2, 5)
+
+
+@pytest.mark.parametrize(
+    ("written", "replicas", "expected"),
+    [
+        ({}, 1, 1),
+        ({}, 9, 1),
+        ({"minReplicas": 3}, 1, 3),
+        ({"minReplicas": 2, "maxReplicas": 5}, 4, 4),
+        ({"minReplicas": 2, "maxReplicas": 5}, 1, 2),
+        ({"minReplicas": 2, "maxReplicas": 5}, 9, 5),
+        ({"maxReplicas": 4}, 0, 1),
+    ],
+)
+def test_wanted_replicas(written: dict[str, int], replicas: int, expected: int) -> None:
+    assert spec(**written, replicas=replicas).wanted_replicas == expected
+
+
+def test_the_pod_passes_the_restricted_level() -> None:
+    pod = template()["spec"]
+    (container,) = pod["containers"]
+
+    assert pod["securityContext"]["runAsNonRoot"]
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+
+
+def test_the_pod_is_ready_only_with_this_version() -> None:
+    (container,) = template()["spec"]["containers"]
+
+    assert container["readinessProbe"]["httpGet"]["path"] == "/v2/models/fraud/versions/7/ready"
+
+
+def test_the_server_is_told_everything_by_environment() -> None:
+    pod = template(
+        model={
+            "storageUri": "s3://m/1",
+            "modelFormat": {"name": "onnx"},
+            "storage": {"secretRef": {"name": "s3"}, "endpoint": "http://s3:7070"},
+        },
+        server={
+            "drainSeconds": 0,
+            "maxConnectionAgeSeconds": 5,
+            "env": [{"name": "EXTRA", "value": "1"}, {"name": "FAIRLEAD_REVISION", "value": "mine"}],
+        },
+    )["spec"]
+    (container,) = pod["containers"]
+    values = {item["name"]: item["value"] for item in container["env"]}
+
+    assert values["FAIRLEAD_MODEL_NAME"] == "fraud"
+    assert values["FAIRLEAD_REVISION"] == "aaa"
+    assert values["FAIRLEAD_MODEL_FORMAT"] == "onnx"
+    assert values["AWS_ENDPOINT_URL"] == "http://s3:7070"
+    assert values["FAIRLEAD_DRAIN_SECONDS"] == "0"
+    assert values["FAIRLEAD_MAX_CONNECTION_AGE_SECONDS"] == "5"
+    assert values["EXTRA"] == "1"
+    assert len(values) == len(container["env"])
+    assert container["envFrom"] == [{"secretRef": {"name": "s3"}}]
+    assert pod["terminationGracePeriodSeconds"] > 0
+
+
+def test_users_labels_never_hide_ours() -> None:
+    labels = template(server={"podLabels": {"team": "risk", "fairlead.dev/revision": "x"}})["metadata"]["labels"]
+
+    assert labels["team"] == "risk"
+    assert labels["fairlead.dev/revision"] == "aaa"
