@@ -9,11 +9,12 @@ from fairlead.desired.names import Manifest
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """One revision, its stored pod template and its number of pods."""
+    """One revision, its stored pod template, its number of pods, and the digest that its first pod loaded."""
 
     revision: str
     template: Manifest
     replicas: int
+    digest: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ PROMOTE = f"{GROUP}/promote"
 ABORT = f"{GROUP}/abort"
 PAUSE = f"{GROUP}/pause"
 
+DIGEST_KEY = "digest"
 SERVING_PORT = 8080
 SERVICE_PORT = 80
 

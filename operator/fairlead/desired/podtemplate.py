@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fairlead.api.modeldeployment import ModelDeploymentSpec, ModelSpec
 from fairlead.api.settings import ServingDefaults
-from fairlead.desired.names import SERVING_PORT, Manifest, labels
+from fairlead.desired.names import DIGEST_KEY, SERVING_PORT, Manifest, labels, of_revision
 
 CONTAINER = "model"
 CACHE = "/var/cache/fairlead"
@@ -109,7 +109,18 @@ def _environment(
         "FAIRLEAD_MAX_CONNECTION_AGE_SECONDS": str(age),
     }
     own: list[Manifest] = [{"name": key, "value": value} for key, value in values.items()]
-    return own + [entry for entry in server.env or [] if entry.get("name") not in values]
+    own.append(_digest(name, spec.model, revision))
+    taken = {entry["name"] for entry in own}
+    return own + [entry for entry in server.env or [] if entry.get("name") not in taken]
+
+
+def _digest(name: str, model: ModelSpec, revision: str) -> Manifest:
+    """The user's digest, else the one that the revision's first pod reported, once it is known."""
+    variable = "FAIRLEAD_MODEL_DIGEST"
+    if model.digest:
+        return {"name": variable, "value": model.digest}
+    pinned = {"name": of_revision(name, revision), "key": DIGEST_KEY, "optional": True}
+    return {"name": variable, "valueFrom": {"configMapKeyRef": pinned}}
 
 
 def _model_environment(model: ModelSpec) -> dict[str, str]:
@@ -117,7 +128,6 @@ def _model_environment(model: ModelSpec) -> dict[str, str]:
     values = {
         "FAIRLEAD_STORAGE_URI": model.storage_uri,
         "FAIRLEAD_MODEL_FORMAT": model.model_format.name if model.model_format else None,
-        "FAIRLEAD_MODEL_DIGEST": model.digest,
         "AWS_ENDPOINT_URL": storage.endpoint if storage else None,
         "AWS_REGION": storage.region if storage else None,
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fairlead.desired.layout import Slot
 from fairlead.desired.names import (
+    DIGEST_KEY,
     SERVICE_PORT,
     Manifest,
     labels,
@@ -27,6 +28,17 @@ def deployment(owner: Manifest, slot: Slot, progress_deadline: int) -> Manifest:
             "revisionHistoryLimit": 0,
             "template": slot.template,
         },
+    }
+
+
+def pinned_digest(owner: Manifest, revision: str, digest: str) -> Manifest:
+    """What the first pod of a revision loaded: every later container must load the same bytes."""
+    name = of_revision(owner["metadata"]["name"], revision)
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": metadata(owner, name, revision),
+        "data": {DIGEST_KEY: digest},
     }
 
 

@@ -89,15 +89,15 @@ class _Rollout:
         if seen.target.name == canary.name or stable is None:
             return None
         if seen.target.name == stable.name:
-            text = f"the spec asks for {stable.version} again, which serves: the rollout of {canary.version} ends"
+            text = f"the spec asks for {stable} again, which serves: the rollout of {canary} ends"
             return Supersede("Reverted", text)
-        text = f"the spec asks for {seen.target.version}: the rollout of {canary.version} ends"
+        text = f"the spec asks for {seen.target}: the rollout of {canary} ends"
         return Supersede("Superseded", text)
 
     def _failed(self) -> Action | None:
         now, attempt, plan = self.seen.now, self.attempt, self.plan
         if self.seen.commands.abort:
-            return Rollback("Aborted", f"{attempt.revision.version} was aborted by the annotation fairlead.dev/abort")
+            return Rollback("Aborted", f"{attempt.revision} was aborted by the annotation fairlead.dev/abort")
         if attempt.unready_since is not None and now - attempt.unready_since >= plan.progress_deadline:
             return Rollback("ProgressDeadlineExceeded", f"{self._pods()} for {duration.render(plan.progress_deadline)}")
         if self.verdict.outcome is Outcome.ROLLBACK and not self.seen.commands.promote_full:
@@ -145,7 +145,7 @@ class _Rollout:
                 waiting = self.verdict.outcome is Outcome.INCONCLUSIVE
                 return self._hold(self.verdict.reason, self.verdict.message, paused=waiting)
             case "Promote":
-                text = f"{self.attempt.revision.version} serves all requests with {self.fleet.ready} pods"
+                text = f"{self.attempt.revision} serves all requests with {self.fleet.ready} pods"
                 return Promote("Promoted", text)
 
     def _gate(self) -> Action | None:
@@ -176,7 +176,7 @@ class _Rollout:
         return f"{self.share.replicas} pod{'s' if self.share.replicas != 1 else ''} beside {self.seen.replicas}"
 
     def _pods(self) -> str:
-        text = f"{self.fleet.ready} of {self.share.replicas} pods of {self.attempt.revision.version} are Ready"
+        text = f"{self.fleet.ready} of {self.share.replicas} pods of {self.attempt.revision} are Ready"
         trouble = self.fleet.trouble
         return f"{text}: {trouble.reason}: {trouble.message}" if trouble else text
 

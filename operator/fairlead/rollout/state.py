@@ -36,6 +36,9 @@ class Revision:
     name: str
     version: str
 
+    def __str__(self) -> str:
+        return f"revision {self.name}" if self.version == self.name else f"version {self.version}"
+
 
 @dataclass(frozen=True, slots=True)
 class Attempt:

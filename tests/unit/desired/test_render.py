@@ -109,7 +109,7 @@ def test_the_server_is_told_everything_by_environment() -> None:
         },
     )["spec"]
     (container,) = pod["containers"]
-    values = {item["name"]: item["value"] for item in container["env"]}
+    values = {item["name"]: item.get("value") for item in container["env"]}
 
     assert values["FAIRLEAD_MODEL_NAME"] == "fraud"
     assert values["FAIRLEAD_REVISION"] == "aaa"
@@ -121,6 +121,17 @@ def test_the_server_is_told_everything_by_environment() -> None:
     assert len(values) == len(container["env"])
     assert container["envFrom"] == [{"secretRef": {"name": "s3"}}]
     assert pod["terminationGracePeriodSeconds"] > 0
+
+
+def test_every_container_of_a_revision_loads_the_bytes_that_the_first_one_loaded() -> None:
+    (container,) = template()["spec"]["containers"]
+    (variable,) = (item for item in container["env"] if item["name"] == "FAIRLEAD_MODEL_DIGEST")
+    pinned = variable["valueFrom"]["configMapKeyRef"]
+
+    assert pinned["optional"]
+    assert ("ConfigMap", pinned["name"]) not in manifests(Layout(Slot("aaa", {}, 1)))
+    found = manifests(Layout(Slot("aaa", {}, 1, digest="sha256:1")))["ConfigMap", pinned["name"]]
+    assert found["data"] == {pinned["key"]: "sha256:1"}
 
 
 def test_users_labels_never_hide_ours() -> None:

@@ -1,0 +1,1 @@
+"""One reconcile path: observe, judge, decide, write the intent, apply."""
