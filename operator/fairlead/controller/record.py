@@ -64,11 +64,14 @@ def _evidence(old: ModelRolloutStatus, plan: Plan, attempt: Attempt, judgement: 
     verdict = judgement.verdict
     step = plan.steps[min(attempt.step, len(plan.steps) - 1)]
     points = [_point(point, attempt.step, step.weight) for point in judgement.points]
+    fresh = _metrics(verdict.readings)
+    # A stage that has seen nothing yet (the promotion, as a rule) does not wipe out what the last one saw.
+    seen = any(metric.canary.total > 0 for metric in fresh)
     return {
         "state": judgement.state,
         "evidence": f"{verdict.evidence:.2g}/{verdict.bar:.0f}",
         "first_request_at": old.first_request_at or times.optional_to_wire(judgement.first_request_at),
-        "metrics": _metrics(verdict.readings) or old.metrics,
+        "metrics": fresh if seen else old.metrics or fresh,
         "history": thinned([*old.history, *points]),
     }
 

@@ -27,7 +27,8 @@ class WorkQueue:
 
     `workers` bounds the passes at the same time, `timeout` the seconds that one may take: a longer one is
     cancelled and counts as failed. After the n-th failure in a row the next try comes in
-    `first_delay` · 2ⁿ⁻¹ seconds, at most `longest_delay`.
+    `first_delay` · 2ⁿ⁻¹ seconds, at most `longest_delay`; an exception with a `retry_after` may ask for more than
+    that delay. `expected` are the exceptions that are logged in one line; others come with their traceback.
     """
 
     def __init__(
@@ -37,12 +38,14 @@ class WorkQueue:
         timeout: float = 60.0,
         first_delay: float = 0.5,
         longest_delay: float = 60.0,
+        expected: tuple[type[Exception], ...] = (),
         telemetry: Telemetry | None = None,
     ) -> None:
         self._workers = workers
         self._timeout = timeout
         self._first_delay = first_delay
         self._longest_delay = longest_delay
+        self._expected = expected
         self._telemetry = telemetry or NullTelemetry()
         self._line: asyncio.Queue[Key | None] = asyncio.Queue()
         self._waiting: set[Key] = set()
@@ -135,8 +138,7 @@ class WorkQueue:
             expired = isinstance(exc, TimeoutError) and limit.expired()
             result = "timeout" if expired else "error"
             self.add_in(key, self._delay(key, exc))
-            # The traceback is for surprises; what is expected to happen says enough in one line.
-            known = expired or hasattr(exc, "retry_after")
+            known = expired or isinstance(exc, self._expected)
             text = f"took longer than {self._timeout:g} s" if expired else (str(exc) or type(exc).__name__)
             _log.warning("reconcile of %s/%s failed: %s", *key, text, exc_info=None if known else exc)
         else:

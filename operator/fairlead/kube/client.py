@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -79,6 +80,9 @@ class Cluster:
 
     async def __aenter__(self) -> Self:
         try:
+            if self._kubeconfig is not None and not Path(self._kubeconfig).is_file():  # noqa: ASYNC240 - one look
+                msg = f"cannot use kubeconfig {self._kubeconfig}: no such file"
+                raise NoCredentials(msg)
             if self._kubeconfig is None:
                 load_incluster_config(self._configuration)  # type: ignore[no-untyped-call]
             else:

@@ -119,8 +119,9 @@ class Leader:
             started = _now()
             left = renewed + settings.renew_deadline - started
             try:
+                # A server that starts may take a request and forget it: better several tries than one long one.
                 # After a suspended process or a blocked loop nothing is left, yet one try tells who leads.
-                async with asyncio.timeout(max(left, settings.retry)):
+                async with asyncio.timeout(max(settings.retry, min(left, settings.renew_deadline / 3))):
                     holder = await self._try()
             except (ApiError, TimeoutError) as exc:
                 _log.warning("cannot renew the lease, %.0f s left: %s", max(0.0, left), str(exc) or "no answer in time")

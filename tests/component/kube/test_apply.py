@@ -111,7 +111,7 @@ async def test_a_field_that_is_no_longer_wanted_goes(cluster: Cluster, namespace
 @pytest.mark.parametrize("owned", [False, True], ids=["nobody's", "another's"])
 @pytest.mark.parametrize("seen", [True, False], ids=["as read", "not in the list"])
 async def test_what_is_not_ours_is_never_adopted(
-    cluster: Cluster, namespace: str, owner: Object, owned: bool, seen: bool
+    cluster: Cluster, namespace: str, owner: Object, *, owned: bool, seen: bool
 ) -> None:
     owners = [await reference(cluster, namespace, "another")] if owned else []
     foreign = {

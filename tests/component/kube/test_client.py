@@ -10,7 +10,7 @@ import pytest
 from fairlead.kube import client as client_module
 from fairlead.kube.client import Cluster, NoCredentials
 from fairlead.kube.errors import AlreadyExists, Conflict, Forbidden, Invalid, NotFound, Unavailable
-from fairlead.kube.kinds import CONTROLLER_REVISION, DEPLOYMENT, LEASE, PDB, POD, SERVICE, Kind
+from fairlead.kube.kinds import CONTROLLER_REVISION, DEPLOYMENT, LEASE, MODEL_DEPLOYMENT, POD, SERVICE, Kind
 from tests.cluster.control_plane import ControlPlane
 
 
@@ -69,19 +69,13 @@ async def test_a_stale_replace_is_a_conflict(cluster: Cluster, namespace: str) -
 
 
 async def test_a_status_is_replaced_only_on_the_version_that_was_read(cluster: Cluster, namespace: str) -> None:
-    pdb = {"metadata": {"name": "p", "namespace": namespace}, "spec": {"minAvailable": 1, "selector": {}}}
-    first = await cluster.create(PDB, pdb)
-    status = {
-        "observedGeneration": 1,
-        "disruptionsAllowed": 0,
-        "currentHealthy": 0,
-        "desiredHealthy": 1,
-        "expectedPods": 1,
-    }
-    second = await cluster.replace_status(PDB, {**first, "status": status})
-    assert second["status"]["desiredHealthy"] == 1
+    spec = {"model": {"storageUri": "s3://models/m", "version": "1"}}
+    first = await cluster.create(MODEL_DEPLOYMENT, {"metadata": {"name": "m", "namespace": namespace}, "spec": spec})
+    second = await cluster.replace_status(MODEL_DEPLOYMENT, {**first, "status": {"observedGeneration": 1}})
+    assert second["status"] == {"observedGeneration": 1}
+    assert second["spec"] == first["spec"]
     with pytest.raises(Conflict):
-        await cluster.replace_status(PDB, {**first, "status": status})
+        await cluster.replace_status(MODEL_DEPLOYMENT, {**first, "status": {"observedGeneration": 2}})
 
 
 async def test_a_merge_patch_keeps_what_it_does_not_name(cluster: Cluster, namespace: str) -> None:
@@ -105,14 +99,14 @@ async def test_a_wrong_object_is_refused_in_words_for_people(cluster: Cluster, n
     with pytest.raises(Invalid) as caught:
         await cluster.apply(SERVICE, {"metadata": {"name": "a", "namespace": namespace}, "spec": {"ports": []}})
     assert caught.value.message == 'Service "a" was refused: spec.ports: Required value'
+    bad = {
+        "metadata": {"name": "d", "namespace": namespace},
+        "spec": {
+            "selector": {"matchLabels": {"a": "b"}},
+            "template": {"metadata": {"labels": {"a": "c"}}, "spec": {"containers": [{"name": "m", "image": "i"}]}},
+        },
+    }
     with pytest.raises(Invalid) as caught:
-        bad = {
-            "metadata": {"name": "d", "namespace": namespace},
-            "spec": {
-                "selector": {"matchLabels": {"a": "b"}},
-                "template": {"metadata": {"labels": {"a": "c"}}, "spec": {"containers": [{"name": "m", "image": "i"}]}},
-            },
-        }
         await cluster.apply(DEPLOYMENT, bad)
     assert "`selector` does not match template `labels`" in caught.value.message
     assert caught.value.causes[0].field == "spec.template.metadata.labels"

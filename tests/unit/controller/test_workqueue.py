@@ -118,7 +118,7 @@ def test_failures_double_the_delay_up_to_a_bound_and_a_success_forgets_them() ->
             log.append((now(), key[1]))
             if len(log) in {6, 7}:
                 return 1.0
-            raise ValueError("no")
+            raise ValueError(key)
 
         queue.add(A)
         await drive(queue, process, 25)
@@ -136,7 +136,7 @@ def test_an_event_does_not_wait_for_the_backoff() -> None:
         async def process(key: Key) -> float | None:
             log.append((now(), key[1]))
             if len(log) == 1:
-                raise ValueError("no")
+                raise ValueError(key)
             return None
 
         queue.add(A)
@@ -220,3 +220,21 @@ def test_health_sees_overdue_work_and_no_idleness() -> None:
 
     # Idle at 50; A runs since 90; B since 115; idle again.
     assert virtualtime.run(scenario()) == [0, 10, 5, 0]
+
+
+def test_a_traceback_is_for_surprises_only(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        queue = WorkQueue(expected=(KeyError,), first_delay=100)
+
+        async def process(key: Key) -> float | None:
+            raise KeyError(key[1]) if key == A else ValueError(key[1])
+
+        queue.add(A)
+        queue.add(B)
+        await drive(queue, process, 5)
+
+    virtualtime.run(scenario())
+    assert [(record.getMessage(), bool(record.exc_info)) for record in caplog.records] == [
+        ("reconcile of ns/a failed: 'a'", False),
+        ("reconcile of ns/b failed: b", True),
+    ]

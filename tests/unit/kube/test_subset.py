@@ -36,7 +36,7 @@ from fairlead.kube.subset import covers, parse_quantity, project
         ({"labels": {"version": "1"}}, {"labels": {"version": "1.0"}}, False),
     ],
 )
-def test_covers(live: Any, desired: Any, expected: bool) -> None:
+def test_covers(live: Any, desired: Any, *, expected: bool) -> None:
     assert covers(live, desired) is expected
 
 
