@@ -93,7 +93,7 @@ class Pass:
         templates = Templates(self.owner, self.spec, self.target, world, self.shared.config.serving)
         memory = journal.recall(self.old, world.snapshots.values())
         plan = self._plan(memory, records, templates)
-        judgement = await self._judge(memory.attempt, plan, records, world)
+        judgement = await self._judge(memory, plan, records, world)
         seen = self._observation(world, memory, plan, judgement)
         action = decide(seen)
         following = journal.after(memory, action, seen, self._rollout_name(children))
@@ -114,23 +114,23 @@ class Pass:
         ages = [templates.max_connection_age(revision) for revision in (memory.stable.name, self.target.name)]
         return plan_of(self.spec, max(ages))
 
-    async def _judge(
-        self, attempt: Attempt | None, plan: Plan | None, records: Records, world: World
-    ) -> Judgement | None:
-        if attempt is None or plan is None or not plan.analysis.enabled or self.target != attempt.revision:
+    async def _judge(self, memory: Memory, plan: Plan | None, records: Records, world: World) -> Judgement | None:
+        attempt = memory.attempt
+        if attempt is None or memory.stable is None or self.target != attempt.revision:
+            return None
+        if plan is None or not plan.analysis.enabled:
             return None
         kept = records.status(attempt).state
         ready = {pod.name: (pod.revision, pod.ready_since) for pod in world.pods if pod.ready_since is not None}
         if not kept and not any(revision == attempt.revision.name for revision, _ in ready.values()):
             return None  # no canary pod has been Ready yet: there is nothing to ask about
-        stable = self.old.stable
         request = JudgeRequest(
             namespace=self.key[0],
             model=self.key[1],
             canary=attempt.revision.name,
-            stable=stable.revision if stable else "",
-            canary_version=attempt.revision.version,
-            stable_version=stable.version if stable else "",
+            stable=memory.stable.name,
+            canary_version=str(attempt.revision),
+            stable_version=str(memory.stable),
             plan=plan.analysis,
             started_at=attempt.started_at,
             stage=Stage(index=plan.steps[attempt.step].stage, started_at=attempt.stage_started_at),
@@ -225,9 +225,10 @@ class Pass:
             await templates.keep_target(self.shared.cluster, children.next_number())
         if attempt is not None and seen.plan is not None and attempt.rollout not in records.world.rollouts:
             await records.begin(attempt, stable, seen.plan, seen.retry_token)
+        # Before anything moves: a verdict that is written nowhere but in a status that is lost would be forgotten.
+        await children.remember(memory)
         layout = self._layout(templates, seen, attempt, stable)
         await children.bring_about(render(self.owner, self.spec, layout))
-        await children.remember(memory)
         await records.close(memory, self.now)
         kept = {stable.name, self.target.name} | ({attempt.revision.name} if attempt else set())
         await children.trim(self.spec.revision_history_limit or HISTORY, frozenset(kept))

@@ -20,6 +20,8 @@ from fairlead.rollout.state import Action, Advance, Attempt, Hold, Promote, Roll
 
 MOST_DECISIONS = 128
 MOST_POINTS = 240
+MOST_SHOWN = 1_000_000.0
+FEW_DIGITS = 10.0
 
 PHASES: dict[type[Action], RolloutPhase] = {
     Promote: "Promoted",
@@ -69,7 +71,7 @@ def _evidence(old: ModelRolloutStatus, plan: Plan, attempt: Attempt, judgement: 
     seen = any(metric.canary.total > 0 for metric in fresh)
     return {
         "state": judgement.state,
-        "evidence": f"{verdict.evidence:.2g}/{verdict.bar:.0f}",
+        "evidence": f"{_short(verdict.evidence)}/{verdict.bar:.0f}",
         "first_request_at": old.first_request_at or times.optional_to_wire(judgement.first_request_at),
         "metrics": fresh if seen else old.metrics or fresh,
         "history": thinned([*old.history, *points]),
@@ -101,6 +103,13 @@ def _metrics(readings: Iterable[Reading]) -> list[MetricRecord]:
         )
         for reading in readings
     ]
+
+
+def _short(evidence: float) -> str:
+    """An e-value in a few characters: it runs over many orders of magnitude."""
+    if evidence >= MOST_SHOWN:
+        return f">{MOST_SHOWN:,.0f}"
+    return f"{evidence:,.0f}" if evidence >= FEW_DIGITS else f"{evidence:.2g}"
 
 
 def _rounded(value: float | None) -> float | None:

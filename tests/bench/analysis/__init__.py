@@ -1,0 +1,1 @@
+"""Simulated rollouts, judged by the real analyst."""
