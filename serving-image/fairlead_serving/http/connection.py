@@ -1,0 +1,184 @@
+"""One client connection: answers requests in the order they came, and ends politely."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Final, cast
+
+from fairlead_serving.http.messages import CONTINUE, Request, Response, frame
+from fairlead_serving.http.parsing import RequestParser
+
+if TYPE_CHECKING:
+    from fairlead_serving.http.server import HttpServer
+
+_MAX_WAITING: Final = 16
+_LINGER_SECONDS: Final = 2.0
+_KEEPALIVE: Final = ((socket.TCP_KEEPIDLE, 60), (socket.TCP_KEEPINTVL, 15), (socket.TCP_KEEPCNT, 4))
+
+
+class Connection(asyncio.Protocol):
+    """An HTTP/1.1 connection.
+
+    It is closed by us only after a response that carried `Connection: close`, or at the end of the drain. That close
+    is a half-close first, so that what the client is still sending cannot destroy the response on its way.
+    """
+
+    __slots__ = (
+        "_busy",
+        "_client_done",
+        "_ending",
+        "_parser",
+        "_queue",
+        "_server",
+        "_stuck",
+        "_touched",
+        "_transport",
+        "_until",
+    )
+
+    def __init__(self, server: HttpServer) -> None:
+        self._server = server
+        self._transport: asyncio.Transport | None = None
+        self._queue: deque[Request] = deque()
+        self._parser = RequestParser(self._queue, server.max_body)
+        self._until = float("inf")
+        self._touched = 0.0
+        # An answer is being worked on; the client does not read; our last answer has been given; its last byte came.
+        self._busy = self._stuck = self._ending = self._client_done = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Set the connection's lifetime; dead peers are found by TCP itself."""
+        self._transport = cast("asyncio.Transport", transport)
+        _find_dead_peers(transport)
+        self._until = self._server.opened(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  asyncio's signature
+        """Forget everything; answers under way have nobody to go to."""
+        self._transport = None
+        self._queue.clear()
+        self._server.closed(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came, then answer."""
+        if self._ending or self._parser.broken:
+            return
+        self._touched = time.perf_counter()
+        self._parser.feed(data, self._touched)
+        self._serve()
+
+    def eof_received(self) -> bool:
+        """Keep a half-closed connection for the answers that its client waits for."""
+        self._client_done = True
+        return self._busy or bool(self._queue)
+
+    def pause_writing(self) -> None:
+        """Stop answering a client that does not read."""
+        self._stuck = True
+
+    def resume_writing(self) -> None:
+        """Go on when it has read."""
+        self._stuck = False
+        self._serve()
+
+    @property
+    def over(self) -> bool:
+        """Whether the last answer has been given, to its last byte."""
+        return self._ending and (self._transport is None or not self._transport.get_write_buffer_size())
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is under way in either direction."""
+        return not (self._busy or self._queue or self._parser.partial)
+
+    def stalled(self, limit: float) -> bool:
+        """Whether a request is coming in too slowly: its header began, or its body last moved, before the limit."""
+        parser = self._parser
+        if not parser.partial or self._busy or self._queue:
+            return False
+        return (parser.began if parser.in_header else self._touched) < limit
+
+    def time_out(self) -> None:
+        """Refuse the request that does not come in."""
+        self._parser.refuse(408, "the request did not come in in time")
+        self._serve()
+
+    def finish(self) -> None:
+        """Close the connection if it is idle."""
+        if self.idle:
+            self.abandon()
+
+    def abandon(self) -> None:
+        """Close the connection whatever is under way; what has been written is still sent."""
+        self._ending = True
+        if self._transport is not None:
+            self._transport.close()
+
+    def answered(self, request: Request, response: Response) -> None:
+        """Take an answer that was worked on beside the loop."""
+        self._busy = False
+        if self._transport is not None:
+            self._send(self._transport, request, response)
+            self._serve()
+
+    def _serve(self) -> None:
+        """Answer what is in the queue as far as that can be done now."""
+        queue = self._queue
+        transport = self._transport
+        if transport is None:
+            return
+        while queue and not (self._busy or self._stuck or self._ending):
+            request = queue.popleft()
+            response = self._server.answer(request, self)
+            if response is None:
+                self._busy = True
+            else:
+                self._send(transport, request, response)
+        if not self._ending:
+            self._regulate(transport)
+
+    def _regulate(self, transport: asyncio.Transport) -> None:
+        """Ask for more, or for less."""
+        if self._parser.expects and not (self._busy or self._queue):
+            self._parser.expects = False
+            transport.write(CONTINUE)
+        if self._client_done and self.idle:
+            transport.close()
+        elif self._stuck or len(self._queue) >= _MAX_WAITING:
+            transport.pause_reading()
+        elif not transport.is_reading():
+            transport.resume_reading()
+
+    def _send(self, transport: asyncio.Transport, request: Request, response: Response) -> None:
+        close = request.problem is not None or not request.keep_alive or self._retires()
+        transport.write(frame(response, close=close, old=request.old, head=request.method == b"HEAD"))
+        if close:
+            self._end(transport)
+
+    def _retires(self) -> bool:
+        """Whether this answer should be the last: old age or the drain, but not while another request is here."""
+        if self._queue or self._parser.partial:
+            return False
+        return self._server.draining or time.perf_counter() > self._until
+
+    def _end(self, transport: asyncio.Transport) -> None:
+        self._ending = True
+        self._queue.clear()
+        if self._client_done:
+            transport.close()
+            return
+        transport.write_eof()
+        if not transport.is_reading():
+            transport.resume_reading()
+        self._server.loop.call_later(_LINGER_SECONDS, self.abandon)
+
+
+def _find_dead_peers(transport: asyncio.BaseTransport) -> None:
+    """Let the kernel find out within two minutes that an idle peer has gone."""
+    raw: socket.socket | None = transport.get_extra_info("socket")
+    if raw is not None:
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in _KEEPALIVE:
+            raw.setsockopt(socket.IPPROTO_TCP, option, value)

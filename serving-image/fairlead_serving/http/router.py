@@ -1,0 +1,132 @@
+"""Paths to answers. The one model's paths are matched as exact bytes; everything else takes the slow way to a 404."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote, unquote
+
+import httptools
+
+from fairlead_serving.dataplane import State
+from fairlead_serving.errors import RequestError, readable
+from fairlead_serving.http.messages import Response, error_response, json_response
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fairlead_serving.dataplane import Dataplane
+    from fairlead_serving.http.messages import Request
+    from fairlead_serving.metrics import Metrics
+
+    Handler = Callable[[Request], Response]
+
+_GET: Final = (b"GET", b"HEAD")
+_SHORTEST: Final = len(["v2", "models", "m"])
+
+
+class Router:
+    """Answers everything but inference itself, and tells what is inference."""
+
+    def __init__(self, dataplane: Dataplane, metrics: Metrics) -> None:
+        """Lay out the paths of the one model."""
+        self._dataplane = dataplane
+        self._metrics = metrics
+        name, version, _ = dataplane.identity
+        plain = f"/v2/models/{quote(name, safe='')}"
+        versioned = f"{plain}/versions/{quote(version, safe='')}"
+        self._get: dict[bytes, Handler] = {
+            b"/v2": self._server,
+            b"/v2/health/live": self._live,
+            b"/v2/health/ready": self._ready,
+            b"/metrics": self._scrape,
+            b"/fairlead/v1/status": self._status,
+        }
+        for base in (plain, versioned):
+            self._get[base.encode()] = self._model
+            self._get[f"{base}/ready".encode()] = self._model_ready
+        self.infer_paths: Final = frozenset(f"{base}/infer".encode() for base in (plain, versioned))
+
+    def is_inference(self, request: Request) -> bool:
+        """Whether this is an inference request for our model; a path in an unusual spelling is put right."""
+        if request.target in self.infer_paths:
+            return request.method == b"POST"
+        if request.target not in self._get:
+            request.target = _normal(request.target)
+            return request.target in self.infer_paths and request.method == b"POST"
+        return False
+
+    def was_meant_as_inference(self, request: Request) -> bool:
+        """Whether a request that cannot be served was to be inference, perhaps of another model or version."""
+        return (
+            request.method == b"POST"
+            and request.target.startswith(b"/v2/models/")
+            and request.target.endswith(b"/infer")
+        )
+
+    def answer(self, request: Request) -> Response:
+        """Answer what is not inference."""
+        handler = self._get.get(request.target)
+        if handler is None:
+            if request.target in self.infer_paths:
+                return error_response(405, "use POST for inference", ("Allow", "POST"))
+            return error_response(404, self._unknown(request.target))
+        if request.method not in _GET:
+            return error_response(405, "use GET here", ("Allow", "GET, HEAD"))
+        try:
+            return handler(request)
+        except RequestError as error:
+            return error_response(error.status, str(error))
+
+    def _server(self, _: Request) -> Response:
+        return json_response(200, self._dataplane.server_metadata())
+
+    def _live(self, _: Request) -> Response:
+        return json_response(200, {"live": True})
+
+    def _ready(self, _: Request) -> Response:
+        return self._readiness({})
+
+    def _model_ready(self, _: Request) -> Response:
+        return self._readiness({"name": self._dataplane.identity.model})
+
+    def _readiness(self, about: dict[str, object]) -> Response:
+        if self._dataplane.ready:
+            return json_response(200, {**about, "ready": True})
+        return json_response(503, {**about, "ready": False, "error": self._dataplane.message})
+
+    def _model(self, _: Request) -> Response:
+        return json_response(200, self._dataplane.model_metadata())
+
+    def _status(self, _: Request) -> Response:
+        return json_response(200, self._dataplane.status())
+
+    def _scrape(self, request: Request) -> Response:
+        body, content_type = self._metrics.exposition(request.accept)
+        return Response(200, body, content_type)
+
+    @property
+    def draining(self) -> bool:
+        """Whether connections should be given up."""
+        return self._dataplane.state is State.DRAINING
+
+    def _unknown(self, target: bytes) -> str:
+        """Say what exactly is not here: the model, its version or the path."""
+        path = target.decode("latin-1")
+        parts = [unquote(part) for part in path.strip("/").split("/")]
+        name, version, _ = self._dataplane.identity
+        if parts[:2] == ["v2", "models"] and len(parts) >= _SHORTEST:
+            if parts[2] != name:
+                return f"unknown model {readable(parts[2])}: this server has {name}"
+            if parts[3:4] == ["versions"] and len(parts) > _SHORTEST + 1 and parts[4] != version:
+                return f"unknown version {readable(parts[4])} of model {name}: this server has {version}"
+        return f"nothing is at {readable(path)}"
+
+
+def _normal(target: bytes) -> bytes:
+    """Reduce a request target to the spelling that the tables use: no host, no query, minimal escapes."""
+    try:
+        path = httptools.parse_url(target).path or b"/"
+    except httptools.HttpParserInvalidURLError:
+        return target
+    parts = path.decode("latin-1").split("/")
+    return "/".join(quote(unquote(part), safe="") for part in parts).encode()

@@ -1,0 +1,67 @@
+"""Fetching and loading the model, again and again while the storage cannot be reached."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from fairlead_serving.dataplane import Loaded
+from fairlead_serving.errors import StorageUnreachableError
+from fairlead_serving.models.loader import load_model, seconds_a_row
+from fairlead_serving.storage import fetch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from fairlead_serving.settings import Settings
+
+_log = logging.getLogger(__name__)
+_FIRST_DELAY: Final = 1.0
+_LONGEST_DELAY: Final = 60.0
+
+
+class Load(NamedTuple):
+    """A loaded model and the seconds the successful attempt took."""
+
+    loaded: Loaded
+    seconds: float
+
+
+def load(
+    settings: Settings,
+    environment: Mapping[str, str],
+    report: Callable[[str], None],
+    wait: Callable[[float], None] = time.sleep,
+) -> Load:
+    """Load the model that the settings name; blocks, so call it in a thread.
+
+    `report` is told what is going on, for the status. Raises LoadError for what a retry cannot mend.
+    """
+    for attempt, delay in enumerate(delays(), 1):
+        report(f"loading from {settings.uri}" if attempt == 1 else f"loading from {settings.uri}, attempt {attempt}")
+        try:
+            return _once(settings, environment)
+        except StorageUnreachableError as error:
+            message = f"storage unreachable, attempt {attempt}, next try in {delay:.0f} s: {error}"
+            _log.warning(message)
+            report(message)
+            wait(delay)
+    raise AssertionError
+
+
+def delays() -> Iterator[float]:
+    """Yield seconds to wait between attempts, for ever: doubling up to a minute, each give or take a quarter."""
+    ceiling = _FIRST_DELAY
+    while True:
+        yield ceiling * random.uniform(0.75, 1.25)  # noqa: S311  not for secrets
+        ceiling = min(2 * ceiling, _LONGEST_DELAY)
+
+
+def _once(settings: Settings, environment: Mapping[str, str]) -> Load:
+    began = time.perf_counter()
+    artifact = fetch(settings.uri, settings.cache_dir, settings.digest, environment)
+    model = load_model(artifact.folder, artifact.files, settings.format)
+    row = seconds_a_row(model)
+    return Load(Loaded(model, artifact.digest, row), time.perf_counter() - began)

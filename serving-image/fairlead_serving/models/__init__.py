@@ -1,0 +1,1 @@
+"""Model formats behind one port, `base.Model`."""

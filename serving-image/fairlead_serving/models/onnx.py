@@ -1,0 +1,157 @@
+"""ONNX models on ONNX Runtime."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import onnxruntime as ort
+
+from fairlead_serving.errors import InvalidRequestError, LoadError, readable
+from fairlead_serving.models.onnxlabels import class_labels
+from fairlead_serving.tensors import NUMPY_TYPES, Array, Tensor, TensorSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+_TYPES: Final = {
+    "bool": "BOOL",
+    "uint8": "UINT8",
+    "uint16": "UINT16",
+    "uint32": "UINT32",
+    "uint64": "UINT64",
+    "int8": "INT8",
+    "int16": "INT16",
+    "int32": "INT32",
+    "int64": "INT64",
+    "float16": "FP16",
+    "float": "FP32",
+    "double": "FP64",
+    "string": "BYTES",
+}
+_TENSOR: Final = re.compile(r"^tensor\((\w+)\)$")
+_ZIPMAP: Final = re.compile(r"^seq\(map\((?:int64|string),tensor\((\w+)\)\)\)$")
+_ERRORS_ONLY: Final = 3
+_Feed = dict[str, Array]
+
+
+class OnnxModel:
+    """One ONNX Runtime session. Names, types and shapes are the session's own."""
+
+    format = "onnx"
+    platform = "onnxruntime_onnx"
+
+    def __init__(self, path: Path) -> None:
+        """Open the model. Raises LoadError when the file is damaged or needs what ONNX Runtime does not have."""
+        self._session = _open(path)
+        self.inputs: tuple[TensorSpec, ...] = tuple(_input(path, node) for node in self._session.get_inputs())
+        self._zipped: set[str] = set()
+        self.outputs: tuple[TensorSpec, ...] = tuple(self._output(path, node) for node in self._session.get_outputs())
+        self._datatypes = {spec.name: spec.datatype for spec in self.outputs}
+        self._by_name = {spec.name: spec for spec in self.inputs}
+        self.classes = class_labels(path) if _classifies(self.outputs) else None
+
+    def bind(self, inputs: Sequence[Tensor]) -> _Feed:
+        """Match tensors to inputs: by name, or any name where there is one input only."""
+        if len(self.inputs) == 1 and len(inputs) == 1:
+            spec = self.inputs[0]
+            return {spec.name: _checked(0, inputs[0], spec)}
+        feed: _Feed = {}
+        for position, tensor in enumerate(inputs):
+            wanted = self._by_name.get(tensor.name)
+            if wanted is None:
+                known = ", ".join(self._by_name)
+                raise InvalidRequestError(
+                    at=f"inputs[{position}].name", problem=f"{readable(tensor.name)} is not an input ({known})"
+                )
+            feed[wanted.name] = _checked(position, tensor, wanted)
+        missing = [name for name in self._by_name if name not in feed]
+        if missing:
+            raise InvalidRequestError(at="inputs", problem=f"is missing {', '.join(missing)}")
+        return feed
+
+    def run(self, feed: _Feed, wanted: Sequence[str]) -> list[Tensor]:
+        """Run the session for the wanted outputs."""
+        values = self._session.run(wanted, feed)
+        return [self._tensor(name, value) for name, value in zip(wanted, values, strict=True)]
+
+    def sample(self) -> _Feed | None:
+        """Return one row of zeros; sizes that a request decides are 1."""
+        feed: _Feed = {}
+        for spec in self.inputs:
+            shape = tuple(max(size, 1) for size in spec.shape)
+            feed[spec.name] = np.full(shape, "" if spec.datatype == "BYTES" else 0, dtype=NUMPY_TYPES[spec.datatype])
+        return feed
+
+    def _output(self, path: Path, node: ort.NodeArg) -> TensorSpec:
+        tensor = _TENSOR.match(node.type)
+        if tensor and tensor[1] in _TYPES:
+            return TensorSpec(node.name, _TYPES[tensor[1]], _shape(node.shape))
+        zipped = _ZIPMAP.match(node.type)
+        if zipped and zipped[1] in _TYPES:
+            self._zipped.add(node.name)
+            return TensorSpec(node.name, _TYPES[zipped[1]], (-1, -1))
+        message = f"{path.name}: output {node.name} is a {node.type}, which the Open Inference Protocol cannot carry"
+        raise LoadError(message)
+
+    def _tensor(self, name: str, value: Any) -> Tensor:
+        datatype = self._datatypes[name]
+        if name in self._zipped:
+            # A ZipMap gives one dictionary a row: undo it, in the order of the classes.
+            value = np.array([list(row.values()) for row in value], dtype=NUMPY_TYPES[datatype])
+        elif not isinstance(value, np.ndarray):
+            value = np.array(value, dtype=NUMPY_TYPES[datatype])
+        return Tensor(name, datatype, value)
+
+
+def _open(path: Path) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = _ERRORS_ONLY
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        # ONNX Runtime's exceptions have no base of their own below Exception.
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        message = f"{path.name} cannot be loaded by ONNX Runtime {ort.__version__}: {first}"
+        raise LoadError(message) from error
+
+
+def _shape(sizes: Sequence[int | str | None]) -> tuple[int, ...]:
+    return tuple(size if isinstance(size, int) and size >= 0 else -1 for size in sizes)
+
+
+def _input(path: Path, node: ort.NodeArg) -> TensorSpec:
+    match = _TENSOR.match(node.type)
+    if not match or match[1] not in _TYPES:
+        message = f"{path.name}: input {node.name} is a {node.type}, which the Open Inference Protocol cannot carry"
+        raise LoadError(message)
+    return TensorSpec(node.name, _TYPES[match[1]], _shape(node.shape))
+
+
+def _checked(position: int, tensor: Tensor, spec: TensorSpec) -> Array:
+    if tensor.datatype != spec.datatype:
+        problem = f"the model takes {spec.datatype} for {spec.name}, not {tensor.datatype}"
+        raise InvalidRequestError(at=f"inputs[{position}].datatype", problem=problem)
+    shape = tensor.array.shape
+    if len(shape) != len(spec.shape) or any(
+        want not in (-1, have) for want, have in zip(spec.shape, shape, strict=False)
+    ):
+        problem = f"the model takes {list(spec.shape)} for {spec.name}, not {list(shape)}"
+        raise InvalidRequestError(at=f"inputs[{position}].shape", problem=problem)
+    if 0 in shape:
+        raise InvalidRequestError(at=f"inputs[{position}].shape", problem=f"{list(shape)} holds no value")
+    return tensor.array
+
+
+def _classifies(outputs: Sequence[TensorSpec]) -> bool:
+    """Tell a classifier: labels first, scores beside them."""
+    return (
+        len(outputs) > 1
+        and outputs[0].datatype in ("INT64", "BYTES")
+        and any(spec.datatype in ("FP32", "FP64") for spec in outputs[1:])
+    )

@@ -1,0 +1,1 @@
+"""Wire formats: bytes in, core types out, and back."""

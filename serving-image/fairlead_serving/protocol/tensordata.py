@@ -1,0 +1,104 @@
+"""The `data` of a JSON tensor: nested or flat, checked against its datatype and shape."""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+import numpy as np
+
+from fairlead_serving.errors import InvalidRequestError
+
+if TYPE_CHECKING:
+    from fairlead_serving.tensors import Array
+
+# The largest magnitudes that still round to a finite number of the type.
+_LIMITS: Final = {"FP16": 65519.996, "FP32": 3.4028235677973362e38}
+_KINDS: Final[dict[str, type]] = {"b": bool, "i": int, "u": int, "f": float, "O": str}
+_FEW: Final = 64
+_BLANK: Final = b" \t\r\n"
+
+
+def decode_data(path: str, raw: msgspec.Raw, datatype: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Array:
+    """Return a tensor's JSON data as an array of the given type and shape.
+
+    Raises InvalidRequestError, with the path of the element at fault, for wrong types, counts, nesting and ranges.
+    """
+    depth = _depth(raw)
+    # Lists end where the first size is 0: nested data of shape [2, 0, 3] is [[], []].
+    nesting = shape.index(0) + 1 if 0 in shape else len(shape)
+    if depth not in (1, nesting):
+        nested = "a list" if nesting <= 1 else f"a flat list or lists nested {nesting} deep"
+        raise InvalidRequestError(at=path, problem=f"should be {nested}, as the shape is {list(shape)}")
+    values = _decode(path, raw, _KINDS[dtype.kind], depth)
+    if depth == 1:
+        wanted = math.prod(shape)
+        if len(values) != wanted:
+            problem = f"has {len(values)} values where shape {list(shape)} needs {wanted}"
+            raise InvalidRequestError(at=path, problem=problem)
+        return _convert(path, values, datatype, dtype).reshape(shape)
+    flat: list[Any] = []
+    _flatten(path, values, shape[:nesting], flat)
+    return _convert(path, flat, datatype, dtype).reshape(shape)
+
+
+def _depth(raw: msgspec.Raw) -> int:
+    """Count the brackets that open the data; 0 where it is not a list."""
+    depth = 0
+    for byte in memoryview(raw)[: _FEW * 2]:
+        if byte == ord("["):
+            depth += 1
+        elif byte not in _BLANK:
+            break
+    return depth
+
+
+@functools.lru_cache(maxsize=256)
+def _decoder(kind: type, depth: int) -> msgspec.json.Decoder[list[Any]]:
+    wanted: Any = kind
+    for _ in range(depth):
+        wanted = list[wanted]
+    return msgspec.json.Decoder(wanted)
+
+
+def _decode(path: str, raw: msgspec.Raw, kind: type, depth: int) -> list[Any]:
+    try:
+        return _decoder(kind, depth).decode(raw)
+    except msgspec.ValidationError as error:
+        problem, _, where = str(error).partition(" - at `$")
+        raise InvalidRequestError(at=path + where.rstrip("`"), problem=problem.replace("`", "")) from error
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise InvalidRequestError(at=path, problem=f"is not valid JSON: {error}") from error
+
+
+def _flatten(path: str, values: list[Any], shape: tuple[int, ...], into: list[Any]) -> None:
+    """Collect nested lists in row-major order; every list must be as long as the shape says."""
+    if len(values) != shape[0]:
+        raise InvalidRequestError(at=path, problem=f"has {len(values)} elements where the shape says {shape[0]}")
+    if len(shape) == 1:
+        into.extend(values)
+        return
+    for position, inner in enumerate(values):
+        _flatten(f"{path}[{position}]", inner, shape[1:], into)
+
+
+def _convert(path: str, values: list[Any], datatype: str, dtype: np.dtype[Any]) -> Array:
+    limit = _LIMITS.get(datatype)
+    if limit is not None and values and (max(values) > limit or min(values) < -limit):
+        raise _out_of_range(path, values, datatype, -limit, limit)
+    if dtype.kind == "O":
+        array: Array = np.empty(len(values), dtype=object)
+        array[:] = values
+        return array
+    try:
+        return np.array(values, dtype=dtype)
+    except OverflowError as error:
+        bounds = np.iinfo(dtype)
+        raise _out_of_range(path, values, datatype, int(bounds.min), int(bounds.max)) from error
+
+
+def _out_of_range(path: str, values: list[Any], datatype: str, low: float, high: float) -> InvalidRequestError:
+    position = next(index for index, value in enumerate(values) if not low <= value <= high)
+    return InvalidRequestError(at=f"{path}[{position}]", problem=f"{values[position]} does not fit into {datatype}")

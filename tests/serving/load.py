@@ -1,0 +1,80 @@
+"""A load of many keep-alive connections that notices every lost request."""
+
+from __future__ import annotations
+
+import random
+import socket
+import threading
+import time
+from types import TracebackType
+from typing import Self
+
+from tests.serving.harness import read_response
+
+
+class Load:
+    """Clients in threads, each on one connection at a time, as well-behaved HTTP clients are.
+
+    A client opens a new connection only after a response that carried `Connection: close`, and to an address that has
+    not been forgotten meanwhile. Everything else that ends a request is a failure.
+    """
+
+    def __init__(self, body: bytes, ports: list[int], connections: int = 8) -> None:
+        head = f"POST /v2/models/m/infer HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+        self._request = head.encode() + body
+        self._ports = list(ports)
+        self._changed = threading.Condition()
+        self._stop = False
+        self._threads = [threading.Thread(target=self._run, args=(number,)) for number in range(connections)]
+        self.answered = 0
+        self.ages: list[float] = []
+        self.failures: list[str] = []
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._stop = True
+        for thread in self._threads:
+            thread.join()
+
+    def forget(self, port: int) -> None:
+        """Open no more connections to an address."""
+        self._ports.remove(port)
+
+    def wait_for(self, answers: int) -> None:
+        """Wait until so many requests have been answered in all."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: self.answered >= answers or self.failures, timeout=60)
+
+    def wait_for_ends(self, connections: int) -> None:
+        """Wait until so many connections have been ended by the server."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: len(self.ages) >= connections or self.failures, timeout=60)
+
+    def _run(self, number: int) -> None:
+        chance = random.Random(number)  # noqa: S311  not for secrets
+        try:
+            while not self._stop:
+                self._one_connection(chance.choice(self._ports))
+        except (OSError, EOFError, AssertionError) as error:
+            with self._changed:
+                self.failures.append(f"{type(error).__name__}: {error}")
+                self._changed.notify_all()
+
+    def _one_connection(self, port: int) -> None:
+        with socket.create_connection(("127.0.0.1", port), timeout=60) as client, client.makefile("rb") as stream:
+            began = time.monotonic()
+            while not self._stop:
+                client.sendall(self._request)
+                answer = read_response(stream)
+                assert answer.status == 200, answer
+                with self._changed:
+                    self.answered += 1
+                    if answer.headers.get("connection") == "close":
+                        self.ages.append(time.monotonic() - began)
+                    self._changed.notify_all()
+                if answer.headers.get("connection") == "close":
+                    return
