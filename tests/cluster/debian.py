@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable
 from pathlib import Path
 
 from .cache import Say, cache_dir, locked
@@ -66,21 +65,20 @@ def unpacked(package: str, progress: Say) -> Path:
     with locked("apt", progress):
         if not target.exists():
             progress(f"fetching the Debian package {package}")
-            _unpack([package], target)
+            _unpack(package, target)
     return target
 
 
-def _unpack(packages: Iterable[str], target: Path) -> None:
+def _unpack(package: str, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         downloads = Path(folder) / "archives"
         downloads.mkdir()
         fetch = 'cd "$1" && apt-get -q -o APT::Sandbox::User=root download "$2"'
-        for package in packages:
-            command: list[str | Path] = ["sh", "-c", fetch, "sh", downloads, package]
-            if attempt(command).returncode != 0:  # the package lists are old, or there are none yet
-                run(["apt-get", "-q", "update"], env=_QUIET)
-                run(command)
+        command: list[str | Path] = ["sh", "-c", fetch, "sh", downloads, package]
+        if attempt(command).returncode != 0:  # the package lists are old, or there are none yet
+            run(["apt-get", "-q", "update"], env=_QUIET)
+            run(command)
         partial = Path(folder) / "root"
         for archive in downloads.glob("*.deb"):
             run(["dpkg-deb", "--extract", archive, partial])

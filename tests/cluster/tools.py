@@ -39,7 +39,8 @@ class Tool:
     def folder(self) -> Path:
         """The cache folder of the built program; it moves when the pins, the compiler or the flags do."""
         source = MODULES / self.module
-        pins = digest_of(source / "go.mod", source / "go.sum", go_version(), platform.machine(), self.ldflags, *filter(None, [self.tags]))
+        flags = [self.ldflags, *filter(None, [self.tags])]
+        pins = digest_of(source / "go.mod", source / "go.sum", go_version(), platform.machine(), *flags)
         return cache_dir() / "tools" / f"{self.module}-{pins}"
 
     @property
@@ -125,7 +126,8 @@ def _build(go: Path, tool: Tool, label: str, progress: Say) -> None:
     log = cache_dir() / "logs" / f"build-{tool.name}.log"
     log.parent.mkdir(exist_ok=True)
     environment = go_environment() | ({"GOOS": tool.goos} if tool.goos else {})
-    command = [str(go), "build", "-tags", tool.tags, "-ldflags", f"-s -w {tool.ldflags}".strip(), "-o", str(partial), tool.package]
+    flags = ["-tags", tool.tags, "-ldflags", f"-s -w {tool.ldflags}".strip()]
+    command = [str(go), "build", *flags, "-o", str(partial), tool.package]
     began = time.monotonic()
     with log.open("w") as output:
         place = MODULES / tool.module

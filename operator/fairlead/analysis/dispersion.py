@@ -4,7 +4,7 @@ Requests of one connection, of one client or of one slow moment are bad together
 independent fires far too often. φ is estimated from how the bad requests of one interval fall on the stable pods
 (Pearson's χ² over its degrees of freedom): for single intervals; for longer blocks, since a connection outlives an
 interval; and for all intervals together, since a pod that is slower than its sisters stays so. For the last the
-bound grows with the time as the evidence does, so pods that differ for good never add up to a regression. Given
+bound grows with the time as the evidence does, so pods that differ for good seldom add up to one. Given
 the totals none of this says how stable and canary compare, so looking at it costs no validity.
 
 What a short rollout can tell is little: three stable pods give two degrees of freedom an interval and hardly ten

@@ -37,10 +37,12 @@ class Connection(asyncio.Protocol):
         "_touched",
         "_transport",
         "_until",
+        "carries_inference",
     )
 
     def __init__(self, server: HttpServer) -> None:
         self._server = server
+        self.carries_inference = False
         self._transport: asyncio.Transport | None = None
         self._queue: deque[Request] = deque()
         self._parser = RequestParser(self._queue, server.max_body)

@@ -75,7 +75,6 @@ class HttpServer:
     def opened(self, connection: Connection) -> float:
         """Register a connection and return when it becomes too old."""
         self._connections.add(connection)
-        self._metrics.connections_opened += 1
         if not self._max_age:
             return float("inf")
         # Jitter is not for secrets.
@@ -84,11 +83,16 @@ class HttpServer:
     def closed(self, connection: Connection) -> None:
         """Forget a connection."""
         self._connections.discard(connection)
-        self._metrics.connections_closed += 1
+        if connection.carries_inference:
+            self._metrics.connections_closed += 1
 
     def answer(self, request: Request, connection: Connection) -> Response | None:
         """Answer at once, or return None and call `connection.answered` later."""
         if request.problem is None and self._router.is_inference(request):
+            if not connection.carries_inference:
+                # Probes and scrapes come over connections of their own, which say nothing about the model's callers.
+                connection.carries_inference = True
+                self._metrics.connections_opened += 1
             return self._inference.start(request, connection.answered)
         response = request.problem or self._router.answer(request)
         if self._router.was_meant_as_inference(request):

@@ -13,9 +13,9 @@ from ..debian import NODE_PROGRAMS, ensure_programs, is_debian
 from ..errors import ClusterError
 from ..images import oci
 from ..mounts import unmount_below
-from ..tools import bin_dir, ensure
+from ..tools import TOOLS, ensure
 from .cleanup import remove_node
-from .node import CONTEXT, Node
+from .node import CONTEXT, DAEMONS, Node
 
 
 class Native:
@@ -120,4 +120,5 @@ def _edition() -> str:
     """Return what changes when a running node no longer is what this code would start."""
     here = Path(__file__).resolve().parent
     started_by = (here / "node.py", here / "config.py", here / "network.py", here.parent / "components.py")
-    return digest_of(bin_dir().name, here / "manifests", *started_by)
+    programs = [TOOLS[name].folder.name for name in DAEMONS if name in TOOLS]
+    return digest_of(*programs, here / "manifests", *started_by)

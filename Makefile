@@ -1,0 +1,115 @@
+# `make` alone lists the targets.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PY := $(BIN)/python
+STAMP := $(VENV)/.installed
+UV_VERSION := 0.13.8
+PYTEST := $(BIN)/pytest
+export PYTHONPATH := operator:serving-image:.
+export PYTHONDONTWRITEBYTECODE := 1
+# One Python thread each is enough here, and numeric libraries would take every core for nothing.
+export OMP_NUM_THREADS := 1
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+.PHONY: help
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "%-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo demo-down
+demo: $(STAMP) ## Cluster, operator, models and load from nothing: 2 is promoted, 3 is rolled back
+	@$(PY) -m examples.demo up
+
+demo-down: $(STAMP) ## Take the demo and its cluster away
+	@$(PY) -m examples.demo down
+
+.PHONY: test test-unit test-component test-serving test-e2e
+test: $(STAMP) tools ## Every test, those on the cluster included
+	$(PYTEST) $(PYTEST_ARGS)
+
+test-unit: $(STAMP) ## Pure code, in seconds
+	$(PYTEST) tests/unit $(PYTEST_ARGS)
+
+test-component: $(STAMP) tools ## The operator against a real API server
+	$(PYTEST) tests/component $(PYTEST_ARGS)
+
+test-serving: $(STAMP) tools ## Real server processes over sockets
+	$(PYTEST) tests/serving $(PYTEST_ARGS)
+
+test-e2e: $(STAMP) ## The whole system on a cluster
+	$(PYTEST) tests/e2e $(PYTEST_ARGS)
+
+.PHONY: check verify lint format types contracts
+check: verify lint types contracts ## All checks that run no test
+
+verify: $(STAMP) ## Generated files are what the types say
+	$(PY) -m fairlead.cli.crds --check
+
+lint: $(STAMP) ## ruff: rules and format
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+format: $(STAMP) ## Let ruff mend what it can
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+types: $(STAMP) ## mypy, strict
+	$(BIN)/mypy operator/fairlead serving-image/fairlead_serving tests examples
+
+contracts: $(STAMP) ## Layers and who may import what
+	$(BIN)/lint-imports
+
+.PHONY: generate lock
+generate: $(STAMP) ## Write the CRDs from the types
+	$(PY) -m fairlead.cli.crds
+
+LOCK = $(BIN)/uv pip compile --quiet --no-header --no-annotate --generate-hashes --python-version 3.11
+lock: $(BIN)/uv ## Pin all requirements by hash, keeping what fits (LOCK_ARGS=--upgrade: newest)
+	$(LOCK) $(LOCK_ARGS) pyproject.toml --output-file requirements/operator.txt
+	$(LOCK) $(LOCK_ARGS) serving-image/pyproject.toml --output-file requirements/serving.txt
+	$(LOCK) $(LOCK_ARGS) --group dev pyproject.toml serving-image/pyproject.toml --output-file requirements/dev.txt
+	$(LOCK) $(LOCK_ARGS) requirements/tools.in --output-file requirements/tools.txt
+
+.PHONY: venv
+venv: $(STAMP) ## .venv with all that the tests, the demo and the checks need
+
+$(STAMP): requirements/dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Fairlead needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1). Name another one: make PYTHON=…" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+	  || { echo "$(PYTHON) cannot make virtual environments; on Debian: apt-get install python3-venv" >&2; exit 1; }
+	test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements/dev.txt
+	@touch $@
+
+$(BIN)/uv: $(STAMP)
+	$(PY) -m pip install --quiet --disable-pip-version-check --only-binary :all: uv==$(UV_VERSION)
+	@touch $@
+
+.PHONY: cluster-up cluster-down tools images
+cluster-up: $(STAMP) ## A Kubernetes: kind where Docker answers, else one native node
+	$(PY) -m tests.cluster up
+
+cluster-down: $(STAMP) ## Take it away, nothing is left behind
+	$(PY) -m tests.cluster down
+
+tools: $(STAMP) ## Build kubectl, helm, etcd, … into the cache, once
+	$(PY) -m tests.cluster tools
+
+TAG ?= dev
+images: $(STAMP) ## Build the images into the cluster; REGISTRY=… (and TAG=…): build and push them there instead
+	$(PY) -m tests.cluster $(if $(REGISTRY),push $(REGISTRY) --tag $(TAG),images)
+
+.PHONY: bench-serving bench-rollouts
+bench-serving: $(STAMP) ## Requests per second of the serving image
+	$(PY) -m tests.serving.bench
+
+bench-rollouts: $(STAMP) ## 20 rollouts of an equally good model under the demo's load: none may be rolled back
+	$(PY) -m examples.demo bench --rollouts 20
+
+.PHONY: clean
+clean: ## Remove the virtual environment and tool caches of this folder (not ~/.cache/fairlead)
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build serving-image/build
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
