@@ -76,17 +76,16 @@ class Kubectl:
     @contextmanager
     def port_forward(self, service: str, port: int) -> Iterator[int]:
         """A local port that leads to a Service, while the context lasts."""
-        running = self.stream("port-forward", f"service/{service}", f":{port}", "--address=127.0.0.1")
-        try:
-            line = running.stdout.readline() if running.stdout else ""
-            found = re.search(r"127\.0\.0\.1:(\d+) ->", line)
-            if found is None:
-                message = f"kubectl could not forward a port to the service {service}"
-                raise DemoError(message)
-            yield int(found[1])
-        finally:
-            running.terminate()
-            running.wait()
+        with self.stream("port-forward", f"service/{service}", f":{port}", "--address=127.0.0.1") as running:
+            try:
+                line = running.stdout.readline() if running.stdout else ""
+                found = re.search(r"127\.0\.0\.1:(\d+) ->", line)
+                if found is None:
+                    message = f"kubectl could not forward a port to the service {service}"
+                    raise DemoError(message)
+                yield int(found[1])
+            finally:
+                running.terminate()
 
     def _kubectl(self) -> list[str]:
         return [str(self.programs / "kubectl"), "--kubeconfig", str(self.kubeconfig), "--namespace", self.namespace]

@@ -58,7 +58,6 @@ class LoadReader:
     def __exit__(self, *_: object) -> None:
         if self._running is not None:
             self._running.terminate()
-            self._running.wait()
         self._thread.join(timeout=5)
 
     def wait_for_end(self, seconds: float = 20.0) -> None:
@@ -81,12 +80,14 @@ class LoadReader:
             return list(self._lines)
 
     def _follow(self) -> None:
-        stream = self._running.stdout if self._running else None
-        for text in stream or ():
-            line = parse(text)
-            if line is not None:
-                with self._lock:
-                    self._lines.append(line)
+        if self._running is None:
+            return
+        with self._running:
+            for text in self._running.stdout or ():
+                line = parse(text)
+                if line is not None:
+                    with self._lock:
+                        self._lines.append(line)
 
 
 def parse(text: str) -> dict[str, Any] | None:

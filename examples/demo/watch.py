@@ -124,11 +124,11 @@ class Watcher:
                     return
                 running = self._kubectl.stream("get", *arguments, "--watch", "--output-watch-events", "-o", "json")
                 self._running[number] = running
-            for event in documents(running.stdout) if running.stdout else ():
-                with self._changed:
-                    self._snapshot.apply(event)
-                    self._changed.notify_all()
-            running.wait()
+            with running:
+                for event in documents(running.stdout) if running.stdout else ():
+                    with self._changed:
+                        self._snapshot.apply(event)
+                        self._changed.notify_all()
             with self._changed:
                 # A watch that ends at once, as while the API server is away, is not begun again at once.
                 self._changed.wait_for(lambda: self._ending, timeout=1.0)

@@ -29,10 +29,11 @@ class Field:
         return Kubectl(self.kubectl.kubeconfig, self.kubectl.programs, environment.OPERATOR_NAMESPACE)
 
     def apply(self, name: str, model: dict[str, Any], **spec: Any) -> None:
-        """Apply a ModelDeployment of the demo's kind under another name and with another model."""
+        """Apply the demo's ModelDeployment under another name with another model; None takes a field away."""
         manifest = environment.model_deployment("1", **spec)
         manifest["metadata"]["name"] = name
-        manifest["spec"]["model"] |= model
+        merged = manifest["spec"]["model"] | model
+        manifest["spec"]["model"] = {key: value for key, value in merged.items() if value is not None}
         self.kubectl.apply(manifest)
 
     def model(self, name: str) -> Manifest:

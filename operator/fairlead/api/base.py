@@ -77,3 +77,43 @@ Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 Name = Annotated[str, Field(min_length=1, max_length=253)]
 Opaque = Annotated[dict[str, Any], Field(json_schema_extra={"x-kubernetes-preserve-unknown-fields": True})]
 """A Kubernetes object taken over verbatim; the API server checks it where it is used."""
+
+Variable = Annotated[
+    dict[str, Any],
+    Field(
+        json_schema_extra={
+            "required": ["name"],
+            "properties": {
+                "name": {"type": "string", "minLength": 1, "description": "Name of the variable."},
+                "value": {"type": "string", "description": "Its value; a number is to stand in quotes."},
+            },
+            "x-kubernetes-preserve-unknown-fields": True,
+        }
+    ),
+]
+"""A core/v1 EnvVar. Only what people often get wrong is checked here."""
+
+_QUANTITIES: JsonDict = {
+    "type": "object",
+    "maxProperties": 16,
+    "additionalProperties": {
+        "x-kubernetes-int-or-string": True,
+        "maxLength": 32,
+        "x-kubernetes-validations": [
+            rule("type(self) != string || isQuantity(self)", "not a quantity; write for example 250m, 2 or 512Mi")
+        ],
+    },
+}
+Resources = Annotated[
+    dict[str, Any],
+    Field(
+        json_schema_extra={
+            "properties": {
+                "requests": {"description": "What the pods are promised, as cpu: 250m.", **_QUANTITIES},
+                "limits": {"description": "What they cannot exceed, as memory: 512Mi.", **_QUANTITIES},
+            },
+            "x-kubernetes-preserve-unknown-fields": True,
+        }
+    ),
+]
+"""core/v1 ResourceRequirements."""

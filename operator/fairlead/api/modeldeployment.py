@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from fairlead.api.base import Name, Opaque, Schema, rule
+from fairlead.api.base import Name, Opaque, Resources, Schema, Variable, rule
 from fairlead.api.rolloutspec import RolloutSpec
 
 
@@ -115,11 +115,16 @@ class ServerSpec(Schema):
         str | None, Field(max_length=512, description="Serving image; the operator's default when left out.")
     ] = None
     resources: Annotated[
-        Opaque | None,
+        Resources | None,
         Field(description="Requests and limits of the container; requests 250m CPU and 256Mi when left out."),
     ] = None
     env: Annotated[
-        list[Opaque] | None, Field(max_length=64, description="Further environment variables (core/v1 EnvVar).")
+        list[Variable] | None,
+        Field(
+            max_length=64,
+            description="Further environment variables (core/v1 EnvVar).",
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        ),
     ] = None
     service_account_name: Annotated[Name | None, Field(description="Service account of the pods.")] = None
     node_selector: Annotated[dict[str, str] | None, Field(description="Node labels the pods need.")] = None

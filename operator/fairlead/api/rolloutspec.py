@@ -137,7 +137,9 @@ class AnalysisSpec(Schema):
     disabled: Annotated[
         bool, Field(description="Roll out on the readiness of the pods alone, without any judging.")
     ] = False
-    interval: Annotated[WholeDuration | None, Field(description="Time between two looks, at least 1s; 15s when left out.")] = None
+    interval: Annotated[
+        WholeDuration | None, Field(description="Time between two looks, at least 1s; 15s when left out.")
+    ] = None
     warm_up: Annotated[
         Duration | None, Field(description="Time from a pod's first Ready that is not judged; 60s when left out.")
     ] = None

@@ -37,6 +37,7 @@ from fairlead.rollout.shares import share_at
 from fairlead.rollout.state import (
     Action,
     Attempt,
+    Fleet,
     Observation,
     Promote,
     Rejection,
@@ -144,8 +145,9 @@ class Pass:
         roles = {self.target.name} | ({memory.stable.name} if memory.stable else set())
         fleets = world.fleets()
         problem = self.shared.problems.get(self.key)
-        canary = fleets.get(self.target.name)
-        if problem and memory.attempt and canary and canary.trouble is None:
+        # What could not be applied may be the very Deployment: then there is no fleet yet that could tell.
+        canary = fleets.get(self.target.name, Fleet())
+        if problem and memory.attempt and canary.trouble is None:
             fleets[self.target.name] = replace(canary, trouble=problem)
         return Observation(
             now=self.now,

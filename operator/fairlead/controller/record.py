@@ -112,11 +112,6 @@ def _short(evidence: float) -> str:
     return f"{evidence:,.0f}" if evidence >= FEW_DIGITS else f"{evidence:.2g}"
 
 
-def _figures(value: float) -> str:
-    """An e-value for a narrow column: 0.31, 4.2, 420."""
-    return f"{value:.2g}" if value < 10 else f"{min(value, 999_999.0):.0f}"  # noqa: PLR2004  # one figure or more
-
-
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 1)
 

@@ -5,7 +5,7 @@ ApiError                 any answer that is not a success
 │   └── AlreadyExists    409: the name is taken
 ├── NotFound             404: no such object, or no such kind (CRD not installed)
 ├── Forbidden            403: RBAC, a quota or an admission policy says no
-├── Invalid              422 or 400: the object is wrong; `message` is for people
+├── Invalid              422 or 400, or 500 for a wrong type: the object is wrong; `message` is for people
 └── Unavailable          429, 5xx, timeouts and lost connections: worth another try
 NotOurs                  an object that is not ours has a name that we need
 """
@@ -19,6 +19,12 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
+# A server-side apply of a wrongly typed field is answered with 500 and no reason, yet it can never succeed.
+_MISTYPED = re.compile(
+    r"^failed to (?:create typed patch object|convert new object) \((?P<name>.*?); .*?Kind=(?P<kind>\w+)\)"
+    r"(?: to proper version)?: (?:unable to convert unstructured object to .*?: )?(?P<why>.*)$",
+    re.DOTALL,
+)
 _PREFIX = re.compile(r'^(?:Invalid value|Required value|Forbidden|Unsupported value): (?:"(?:object|array)": )?')
 
 
@@ -97,6 +103,9 @@ def from_response(status: int, http_reason: str, body: bytes, retry_after: str |
         return Forbidden(status, reason, message, causes)
     if status in {HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.BAD_REQUEST}:
         return Invalid(status, reason, _readable(details, message, causes), causes)
+    if status == HTTPStatus.INTERNAL_SERVER_ERROR and (mistyped := _MISTYPED.match(message)):
+        told = f'{mistyped["kind"]} "{mistyped["name"]}" was refused: {mistyped["why"]}'
+        return Invalid(status, "Invalid", told, causes)
     if status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return Unavailable(status, reason, message, causes, _seconds(retry_after))
     return ApiError(status, reason, message, causes)

@@ -107,6 +107,7 @@ class OnnxModel:
 
 
 def _open(path: Path) -> ort.InferenceSession:
+    ort.disable_telemetry_events()  # it would look for a place to keep a device id, on a read-only disk
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1

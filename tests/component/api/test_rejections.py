@@ -69,6 +69,11 @@ SENTENCES: dict[str, tuple[Object, str, str]] = {
         "spec.minReplicas",
         "minReplicas must not be greater than maxReplicas",
     ),
+    "quantity": (
+        model_deployment(server={"resources": {"requests": {"cpu": "plenty"}}}),
+        "spec.server.resources.requests[cpu]",
+        "not a quantity; write for example 250m, 2 or 512Mi",
+    ),
     "labels of ours": (
         model_deployment(server={"podLabels": {"fairlead.dev/revision": "7"}}),
         "spec.server.podLabels",
@@ -133,6 +138,18 @@ STANDARD: dict[str, tuple[Object, str]] = {
         with_model(modelFormat={"name": "pickle"}),
         'spec.model.modelFormat.name: Unsupported value: "pickle": supported values: "sklearn", "onnx"',
     ),
+    "variable is a number": (
+        model_deployment(server={"env": [{"name": "A", "value": 5}]}),
+        'spec.server.env[0].value in body must be of type string: "integer"',
+    ),
+    "variable without a name": (
+        model_deployment(server={"env": [{"value": "5"}]}),
+        "spec.server.env[0].name: Required value",
+    ),
+    "variable twice": (
+        model_deployment(server={"env": [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]}),
+        'spec.server.env[1]: Duplicate value: {"name":"A"}',
+    ),
     "no replicas": (model_deployment(minReplicas=0), "spec.minReplicas in body should be greater than or equal to 1"),
     "weight above 100": (with_steps(weight(101)), f"{_STEPS}[0].setWeight in body should be less than or equal to 100"),
     "too many steps": (with_steps(*map(weight, range(1, 40))), f"{_STEPS}: Too many: 39: must have at most 32 items"),
@@ -155,6 +172,12 @@ ACCEPTED: dict[str, Object] = {
     "a bucket alone": with_model(storageUri="s3://models"),
     "a path in the image": with_model(storageUri="file:///models/fraud"),
     "versions as people write them": with_model(version="2026.11.21-rc_1"),
+    "quantities": model_deployment(
+        server={"resources": {"requests": {"cpu": 1, "memory": "1.5Gi"}, "limits": {"nvidia.com/gpu": "1"}}}
+    ),
+    "variables from elsewhere": model_deployment(
+        server={"env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]}
+    ),
     "equal replicas": model_deployment(minReplicas=2, maxReplicas=2),
     "ascending steps": with_steps(weight(1), {"pause": {}}, weight(9), {"analysis": {}}, weight(100)),
     "no steps": with_steps(),

@@ -69,7 +69,7 @@ def idle_world(
     with FakeKubelet(plane, namespace) as kubelet:
         traffic.kubelets.append(kubelet)
         try:
-            yield World(plane, namespace, api, kubelet, traffic, operator, user, tmp_path)
+            yield World(plane, namespace, api, kubelet, traffic, operator, user, kubeconfig, _RELEASE, tmp_path)
         finally:
             operator.kill()
             traffic.kubelets.remove(kubelet)

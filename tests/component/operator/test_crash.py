@@ -72,7 +72,11 @@ def test_killed_at_every_step(world: World) -> None:
     assert len(world.api.list("modelrollouts")) == 1
 
 
-def test_the_api_server_away_for_a_while(world: World) -> None:
+def test_the_api_server_away_for_a_while(idle_world: World) -> None:
+    world = idle_world
+    # An operator that cannot renew its Lease ends, and is started again by kubelet; here it is to live through it.
+    world.operator.environment |= {"FAIRLEAD_LEASE_DURATION": "90", "FAIRLEAD_LEASE_RENEW_DEADLINE": "60"}
+    world.operator.start()
     world.apply("1")
     pods = set(world.pods("1")) if world.until_healthy("1") else set()
     world.apply("2", *STEPS)

@@ -38,6 +38,8 @@ class World:
     traffic: Traffic
     operator: Process
     user: str
+    kubeconfig: Path
+    lease: str
     folder: Path
     applied: Object = field(default_factory=dict)
 
@@ -81,6 +83,11 @@ class World:
     def use_prometheus(self, url: str) -> None:
         """Configure the operator, before it is started, to ask this Prometheus ('' for none)."""
         self.operator.environment["FAIRLEAD_PROMETHEUS_URL"] = url
+
+    @property
+    def prometheus(self) -> str:
+        """The Prometheus that the operator asks."""
+        return self.operator.environment["FAIRLEAD_PROMETHEUS_URL"]
 
     def load(self, version: str, load: Load) -> None:
         """What requests to a version look like from now on."""

@@ -76,3 +76,25 @@ def test_causes_are_told_without_the_servers_jargon_and_once() -> None:
     assert from_response(422, "", body).message == (
         'ModelDeployment "m" was refused: spec.rollout.canary.steps: weights must ascend; say something'
     )
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        (
+            'failed to create typed patch object (ns/d; apps/v1, Kind=Deployment): .spec.env[name="A"].value: '
+            "expected string, got &value.valueUnstructured{Value:5}",
+            'Deployment "ns/d" was refused: .spec.env[name="A"].value: expected string, got '
+            "&value.valueUnstructured{Value:5}",
+        ),
+        (
+            "failed to convert new object (ns/d; apps/v1, Kind=Deployment) to proper version: unable to convert "
+            "unstructured object to apps/v1, Kind=Deployment: quantities must match the regular expression",
+            'Deployment "ns/d" was refused: quantities must match the regular expression',
+        ),
+    ],
+)
+def test_an_apply_of_a_wrong_type_is_no_outage(message: str, told: str) -> None:
+    error = from_response(500, "Internal Server Error", status("", message))
+    assert type(error) is Invalid
+    assert error.message == told
