@@ -115,7 +115,9 @@ class Metrics(Collector):
         yield self._gauge("fairlead_requests_in_flight", "Inference requests being answered.", self.in_flight)
 
     def _connection_families(self) -> Iterator[Metric]:
-        yield self._counter("fairlead_connections_opened", "Connections that brought an inference request.", self.connections_opened)
+        yield self._counter(
+            "fairlead_connections_opened", "Connections that brought an inference request.", self.connections_opened
+        )
         yield self._counter("fairlead_connections_closed", "Of these, the ones that ended.", self.connections_closed)
 
     def _model_families(self) -> Iterator[Metric]:

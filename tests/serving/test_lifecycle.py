@@ -112,7 +112,7 @@ def test_a_second_signal_ends_at_once(start: Start, models: Path, number: signal
 
 def test_a_signal_before_the_model_is_loaded_ends_at_once(start: Start) -> None:
     endpoint = f"http://127.0.0.1:{free_port()}"
-    server = start("s3://models/x", AWS_ENDPOINT_URL=endpoint, AWS_ACCESS_KEY_ID="a", AWS_SECRET_ACCESS_KEY="b")  # noqa: S106
+    server = start("s3://models/x", AWS_ENDPOINT_URL=endpoint, AWS_ACCESS_KEY_ID="a", AWS_SECRET_ACCESS_KEY="b")
     server.wait_for("storage unreachable")
     server.signal(signal.SIGTERM)
     assert server.ended() == 0

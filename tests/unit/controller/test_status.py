@@ -95,7 +95,7 @@ MOVING = Hold(ATTEMPT, "CollectingEvidence", "not enough to tell")
         ),
     ],
 )
-def test_each_moment(  # noqa: PLR0913, PLR0917  # the columns of the table
+def test_each_moment(  # the columns of the table
     pictured: Picture, phase: str, ready: str, progressing: str, promoted: str, part: str
 ) -> None:
     drawn = status.draw(pictured)

@@ -82,14 +82,20 @@ def test_causes_are_told_without_the_servers_jargon_and_once() -> None:
     ("message", "told"),
     [
         (
-            'failed to create typed patch object (ns/d; apps/v1, Kind=Deployment): .spec.env[name="A"].value: '
-            "expected string, got &value.valueUnstructured{Value:5}",
-            'Deployment "ns/d" was refused: .spec.env[name="A"].value: expected string, got '
-            "&value.valueUnstructured{Value:5}",
+            (
+                'failed to create typed patch object (ns/d; apps/v1, Kind=Deployment): .spec.env[name="A"].value: '
+                "expected string, got &value.valueUnstructured{Value:5}"
+            ),
+            (
+                'Deployment "ns/d" was refused: .spec.env[name="A"].value: expected string, got '
+                "&value.valueUnstructured{Value:5}"
+            ),
         ),
         (
-            "failed to convert new object (ns/d; apps/v1, Kind=Deployment) to proper version: unable to convert "
-            "unstructured object to apps/v1, Kind=Deployment: quantities must match the regular expression",
+            (
+                "failed to convert new object (ns/d; apps/v1, Kind=Deployment) to proper version: unable to convert "
+                "unstructured object to apps/v1, Kind=Deployment: quantities must match the regular expression"
+            ),
             'Deployment "ns/d" was refused: quantities must match the regular expression',
         ),
     ],
