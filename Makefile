@@ -26,14 +26,19 @@ demo-down: $(STAMP) ## Take the demo and its cluster away
 	@$(PY) -m examples.demo down
 
 .PHONY: test test-unit test-component test-serving test-e2e
+# Tests that mostly wait for processes run side by side; the cluster there is only once.
+WORKERS ?= 3
+WAITING := -n $(WORKERS) --dist loadfile
 test: $(STAMP) tools ## Every test, those on the cluster included
-	$(PYTEST) $(PYTEST_ARGS)
+	@status=0; for part in 'tests/unit' '$(WAITING) tests/component tests/serving' 'tests/e2e'; do \
+	  echo "pytest $$part"; $(PYTEST) $$part $(PYTEST_ARGS) || status=$$?; \
+	done; exit $$status
 
 test-unit: $(STAMP) ## Pure code, in seconds
 	$(PYTEST) tests/unit $(PYTEST_ARGS)
 
 test-component: $(STAMP) tools ## The operator against a real API server
-	$(PYTEST) tests/component $(PYTEST_ARGS)
+	$(PYTEST) $(WAITING) tests/component $(PYTEST_ARGS)
 
 test-serving: $(STAMP) tools ## Real server processes over sockets
 	$(PYTEST) tests/serving $(PYTEST_ARGS)

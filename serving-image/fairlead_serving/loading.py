@@ -39,8 +39,8 @@ def load(
 
     `report` is told what is going on, for the status. Raises LoadError for what a retry cannot mend.
     """
+    report(f"loading from {settings.uri}")
     for attempt, delay in enumerate(delays(), 1):
-        report(f"loading from {settings.uri}" if attempt == 1 else f"loading from {settings.uri}, attempt {attempt}")
         try:
             return _once(settings, environment)
         except StorageUnreachableError as error:
@@ -48,6 +48,8 @@ def load(
             _log.warning(message)
             report(message)
             wait(delay)
+            # An attempt may take as long as a connection takes to fail; meanwhile the reason of the last one stands.
+            report(f"storage unreachable, attempt {attempt + 1} under way; the last one: {error}")
     raise AssertionError
 
 

@@ -36,6 +36,13 @@ class Field:
         manifest["spec"]["model"] = {key: value for key, value in merged.items() if value is not None}
         self.kubectl.apply(manifest)
 
+    def delete(self, *names: str) -> None:
+        """Delete ModelDeployments and wait until their pods are gone."""
+        self.kubectl.run("delete", "modeldeployment", *names)
+        for name in names:
+            pods = f"fairlead.dev/model-deployment={name}"
+            self.kubectl.run("wait", "pod", "-l", pods, "--for=delete", "--timeout=90s")
+
     def model(self, name: str) -> Manifest:
         """A ModelDeployment as it stands."""
         return self.kubectl.get("modeldeployment", name)

@@ -18,7 +18,7 @@ def serving(field: Field) -> Iterator[Field]:
     field.apply(NAME, {}, minReplicas=1, maxReplicas=2)
     field.until(NAME, serves("1"), 120)
     yield field
-    field.kubectl.run("delete", "modeldeployment", NAME)
+    field.delete(NAME)
 
 
 def pods(field: Field) -> set[str]:

@@ -32,7 +32,7 @@ def bad(field: Field, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fiel
         field.apply(name, model, **ONE)
     field.apply("unreachable", UNREACHABLE, **ONE)
     yield field
-    field.kubectl.run("delete", "modeldeployment", *CASES, "unreachable")
+    field.delete(*CASES, "unreachable")
 
 
 def _upload(field: Field, folder: Path, name: str, content: bytes) -> None:

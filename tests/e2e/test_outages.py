@@ -22,7 +22,7 @@ def loaded(field: Field) -> Iterator[Field]:
     environment.start_load(field.kubectl, models.Scans.load().requests())
     yield field
     environment.stop_load(field.kubectl)
-    field.kubectl.run("delete", "modeldeployment", environment.MODEL)
+    field.delete(environment.MODEL)
 
 
 def test_a_rollout_survives_both(loaded: Field) -> None:

@@ -62,7 +62,7 @@ def told(field: Field) -> Iterator[Told]:
         field.until(environment.MODEL, lambda status: status["phase"] == "Healthy", 60)
         environment.stop_load(kubectl)
     yield Told(promotion, rollback, aftermath, seen, rolled_back, restarted, retried, model)
-    kubectl.run("delete", "modeldeployment", environment.MODEL)
+    field.delete(environment.MODEL)
 
 
 def test_the_better_version_is_promoted_and_nobody_notices(told: Told) -> None:

@@ -186,11 +186,13 @@ class World:
         return audit.position(self.plane.audit_log)
 
 
-def eventually(met: Callable[[], Any], what: str, seconds: float = 20.0) -> None:
-    """Wait for a condition."""
+def eventually(
+    met: Callable[[], Any], what: str, seconds: float = 20.0, instead: Callable[[], object] = lambda: ""
+) -> None:
+    """Wait for a condition; `instead` tells what is there when it never comes."""
     deadline = time.monotonic() + seconds
     while not met():
-        assert time.monotonic() < deadline, f"gave up after {seconds:.0f} s waiting for {what}"
+        assert time.monotonic() < deadline, f"gave up after {seconds:.0f} s waiting for {what}; {instead()}"
         time.sleep(_POLL_SECONDS)
 
 
