@@ -13,6 +13,7 @@ from fairlead.analysis.analyst import Analyst, Judgement, JudgeRequest, Stage
 from fairlead.api.modeldeployment import ModelDeploymentSpec
 from fairlead.api.plan import Plan
 from fairlead.api.status import ModelDeploymentStatus
+from fairlead.api.verdict import Reason
 from fairlead.controller import events, journal, record, status
 from fairlead.controller.children import Children
 from fairlead.controller.config import ControllerConfig
@@ -139,7 +140,10 @@ class Pass:
             state=kept,
             now=self.now,
         )
-        return await self.shared.analyst.judge(request)
+        judgement = await self.shared.analyst.judge(request)
+        if judgement.verdict.reason in {Reason.PROVIDER_ERROR, Reason.BAD_QUERY}:
+            self.shared.telemetry.measuring_failed(judgement.verdict.reason)
+        return judgement
 
     def _observation(self, world: World, memory: Memory, plan: Plan | None, judgement: Judgement | None) -> Observation:
         roles = {self.target.name} | ({memory.stable.name} if memory.stable else set())
