@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
 import time
@@ -16,6 +17,7 @@ from examples.demo.load import LoadReader
 from examples.demo.view import View, open_view
 from examples.demo.watch import Watcher
 from tests.cluster import Choice, ClusterError, bin_dir, choose, ensure, images
+from tests.cluster.cache import locked
 
 VERSIONS = ("1", "2", "3")
 
@@ -24,15 +26,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 when all promises were kept, 1 otherwise."""
     options = _parser().parse_args(arguments)
     view = open_view()
+    # A process that is told to end takes its kubectl children with it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         choice = choose(options.provider, options.context, view.note)
         view.note(f"cluster: {choice.cluster.name}, because {choice.reason}")
         if options.command == "down":
             return down(choice, view)
-        kubectl = prepare(choice, view)
-        if options.command == "bench":
-            return bench.run(kubectl, view, options.rollouts)
-        return up(kubectl, view)
+        with locked(environment.LOCK, view.note):
+            kubectl = prepare(choice, view)
+            if options.command == "bench":
+                return bench.run(kubectl, view, options.rollouts)
+            return up(kubectl, view)
     except (ClusterError, DemoError) as error:
         view.close()
         print(f"error: {error}", file=sys.stderr)

@@ -24,6 +24,8 @@ NAMESPACE = "fairlead-demo"
 OPERATOR_NAMESPACE = "fairlead-system"
 RELEASE = "fairlead"
 OPERATOR = "fairlead-operator"
+# There is one operator in a cluster: who installs it holds this lock of tests.cluster.cache as long as it is needed.
+LOCK = "operator"
 MODEL = "digits"
 BUCKET = "models"
 S3_PORT = 7070

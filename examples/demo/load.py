@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import threading
+import time
 from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -68,12 +69,14 @@ class LoadReader:
         """What happened in the seconds that ended within (begin, end], in epoch seconds."""
         return total(line for line in self._snapshot() if begin < line["at"] <= end)
 
-    def recent(self, seconds: int = 5) -> tuple[float, list[float]]:
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will come: the pod is gone, or the cluster is."""
+        return not self._thread.is_alive()
+
+    def recent(self, seconds: float = 5.0) -> tuple[float, list[float]]:
         """Requests a second of late, and the newest median and 99th percentile in milliseconds."""
-        lines = self._snapshot()[-seconds:]
-        if not lines:
-            return 0.0, []
-        return sum(line["sent"] for line in lines) / len(lines), lines[-1]["latency_ms"]
+        return pace(self._snapshot(), time.time() - seconds)
 
     def _snapshot(self) -> list[dict[str, Any]]:
         with self._lock:
@@ -105,3 +108,9 @@ def total(lines: Iterable[dict[str, Any]]) -> Sum:
     for line in lines:
         result.add(line)
     return result
+
+
+def pace(lines: Iterable[dict[str, Any]], since: float) -> tuple[float, list[float]]:
+    """Requests a second and the newest latencies of the lines after a moment; a second of silence may be on its way."""
+    fresh = [line for line in lines if line["at"] > since]
+    return (sum(line["sent"] for line in fresh) / len(fresh), fresh[-1]["latency_ms"]) if fresh else (0.0, [])

@@ -45,6 +45,9 @@ class Stage:
             seen = self.look()
             if condition(seen):
                 return seen
+            if self.load is not None and self.load.ended:
+                message = f"{what}: the load has ended, or the cluster has; `kubectl logs pod/load` may say why"
+                raise DemoError(message)
             if time.monotonic() > deadline:
                 message = f"{what}: not within {seconds:.0f} s; phase {seen.phase}: {seen.status.get('message', '')}"
                 raise DemoError(message)

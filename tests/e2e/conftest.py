@@ -9,7 +9,8 @@ import pytest
 
 from examples.demo import environment, models
 from examples.demo.kubectl import Kubectl
-from tests.cluster import ClusterError, choose, ensure, images
+from tests.cluster import Cluster, ClusterError, choose, ensure, images
+from tests.cluster.cache import locked
 from tests.e2e.field import Field
 
 NAMESPACE = "fairlead-e2e"
@@ -24,13 +25,17 @@ def field(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Field]:
         pytest.skip(str(error))
     was_up = _answers(choice.cluster.kubeconfig)
     programs = ensure()
-    choice.cluster.up()
-    images.load_all(choice.cluster)
-    kubectl = Kubectl(choice.cluster.kubeconfig(), programs, NAMESPACE)
+    with locked(environment.LOCK):
+        yield from _field(choice.cluster, programs, tmp_path_factory.mktemp("models"), was_up=was_up)
+
+
+def _field(cluster: Cluster, programs: Path, folder: Path, *, was_up: bool) -> Iterator[Field]:
+    cluster.up()
+    images.load_all(cluster)
+    kubectl = Kubectl(cluster.kubeconfig(), programs, NAMESPACE)
     environment.fresh_namespace(kubectl)
     credentials = environment.start_services(kubectl)
     environment.install_operator(kubectl)
-    folder = tmp_path_factory.mktemp("models")
     trained = models.train_all(folder)
     kubectl.rollout_status("s3", "prometheus")
     for model in trained:
@@ -40,7 +45,7 @@ def field(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Field]:
     if was_up:
         kubectl.run("delete", "namespace", NAMESPACE, "--timeout=120s", limit=150)
     else:
-        choice.cluster.down()
+        cluster.down()
 
 
 def _answers(kubeconfig: object) -> bool:

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from examples.demo.frame import frame, progress
 from examples.demo.kubectl import documents
-from examples.demo.load import Sum, parse, total
+from examples.demo.load import Sum, pace, parse, total
 from examples.demo.view import bar, one_line, panel
 from examples.demo.watch import Snapshot
 
@@ -77,6 +77,13 @@ def test_lines_add_up() -> None:
     assert (result.sent, result.failed) == (400, 4)
     assert result.accuracy("1") == 0.8
     assert result.accuracy("3") is None
+
+
+def test_pace_is_that_of_the_newest_lines_and_nothing_after_a_silence() -> None:
+    lines = [LINE, LINE | {"at": 13.5, "sent": 100, "latency_ms": [2.0, 5.0]}]
+    assert pace(lines, since=10.0) == (150.0, [2.0, 5.0])
+    assert pace(lines, since=13.0) == (100.0, [2.0, 5.0])
+    assert pace(lines, since=14.0) == (0.0, [])
 
 
 def test_a_pod_is_remembered_after_its_end() -> None:
