@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def prepare(choice: Choice, view: View) -> Kubectl:
     """Cluster, images, and all that the models need to be served and judged. Running it again is fine."""
     built = (bin_dir() / "kube-apiserver").exists()
-    first = "" if built else " The first time builds Kubernetes itself, about ten minutes on two cores."
+    first = "" if built else " The first time builds Kubernetes itself, about thirteen minutes on two cores."
     view.note(
         "this brings up a cluster, builds Fairlead's images, installs the operator by its chart with object "
         f"storage and Prometheus, and rolls out three versions of a model under load.{first}"
