@@ -26,19 +26,18 @@ demo-down: $(STAMP) ## Take the demo and its cluster away
 	@$(PY) -m examples.demo down
 
 .PHONY: test test-unit test-component test-serving test-e2e
-# Tests that mostly wait for processes run side by side; the cluster there is only once.
-WORKERS ?= 3
-WAITING := -n $(WORKERS) --dist loadfile
+# Most tests wait for processes, so they run side by side: the cluster, which there is only once, has one process of its
+# own (tests/conftest.py), the files of the others share the rest.
+WORKERS ?= 4
+PARALLEL := -n $(WORKERS) --dist loadgroup
 test: $(STAMP) tools ## Every test, those on the cluster included
-	@status=0; for part in 'tests/unit' '$(WAITING) tests/component tests/serving' 'tests/e2e'; do \
-	  echo "pytest $$part"; $(PYTEST) $$part $(PYTEST_ARGS) || status=$$?; \
-	done; exit $$status
+	$(PYTEST) $(PARALLEL) $(PYTEST_ARGS)
 
 test-unit: $(STAMP) ## Pure code, in seconds
 	$(PYTEST) tests/unit $(PYTEST_ARGS)
 
 test-component: $(STAMP) tools ## The operator against a real API server
-	$(PYTEST) $(WAITING) tests/component $(PYTEST_ARGS)
+	$(PYTEST) $(PARALLEL) tests/component $(PYTEST_ARGS)
 
 test-serving: $(STAMP) tools ## Real server processes over sockets
 	$(PYTEST) tests/serving $(PYTEST_ARGS)
