@@ -13,11 +13,10 @@ HERE = Path(__file__).parent
 LIMITS = {"unit": 15.0, "component": 120.0, "serving": 120.0, "e2e": 900.0}
 
 
-@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark each test by its folder; a limit that the test itself names stands.
 
-    With several processes a file stays in one, and all that is on the cluster in another, which begins at once: it
+    This runs after the shuffle and before xdist reads its groups. With several processes a file stays in one, and all that is on the cluster in another, which begins at once: it
     mostly waits, while the others compute.
     """
     for item in items:
