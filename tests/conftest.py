@@ -16,8 +16,8 @@ LIMITS = {"unit": 15.0, "component": 120.0, "serving": 120.0, "e2e": 900.0}
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark each test by its folder; a limit that the test itself names stands.
 
-    This runs after the shuffle and before xdist reads its groups. With several processes a file stays in one, and all that is on the cluster in another, which begins at once: it
-    mostly waits, while the others compute.
+    This runs after the shuffle and before xdist reads its groups. With several processes a file stays in one, and all
+    that is on the cluster in another, which begins at once: it mostly waits, while the others compute.
     """
     for item in items:
         path = item.path.relative_to(HERE)
