@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,11 +14,13 @@ HERE = Path(__file__).parent
 LIMITS = {"unit": 15.0, "component": 120.0, "serving": 120.0, "e2e": 900.0}
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     """Mark each test by its folder; a limit that the test itself names stands.
 
-    This runs after the shuffle and before xdist reads its groups. With several processes a file stays in one, and all
-    that is on the cluster in another, which begins at once: it mostly waits, while the others compute.
+    With several processes a file stays in one, and all that is on the cluster in another, which begins at once: it
+    mostly waits, while the others compute. So the groups are there before xdist reads them, and the order is set
+    after the shuffle.
     """
     for item in items:
         path = item.path.relative_to(HERE)
@@ -29,4 +32,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.get_closest_marker("timeout") is None:
             # Fixtures that start a server for a whole session do not count against the first test.
             item.add_marker(pytest.mark.timeout(LIMITS[kind], func_only=kind == "unit"))
+    yield
     items.sort(key=lambda item: item.get_closest_marker("e2e") is None)
