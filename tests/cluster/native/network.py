@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 from ..commands import attempt, run, which
@@ -51,6 +52,9 @@ def remove() -> None:
         attempt(["ip", "link", "delete", HOST_LINK])
     if NAMESPACE_FILE.exists():
         attempt(["ip", "netns", "delete", NAMESPACE])
+    # The first `ip netns add` on a machine mounts this folder onto itself; the last namespace takes the mount with it.
+    if os.path.ismount(NAMESPACE_FILE.parent) and not any(NAMESPACE_FILE.parent.iterdir()):
+        attempt(["umount", str(NAMESPACE_FILE.parent)])
 
 
 def owner() -> Path | None:
