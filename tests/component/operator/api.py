@@ -75,6 +75,9 @@ class Api:
         answer = self._session.request(method, url, timeout=_TIMEOUT, **options)
         if absent and answer.status_code == HTTPStatus.NOT_FOUND:
             return None
+        if answer.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            # A server that is on its way out says so; to whoever asks it is as good as gone.
+            raise requests.ConnectionError(answer.text)
         if not answer.ok:
             message = f"{method} {url}: {answer.status_code} {answer.text}"
             raise RuntimeError(message)
