@@ -12,7 +12,6 @@ from ..errors import ClusterError
 
 _SUITE = "bookworm"
 _PACKAGES = ("ca-certificates", "python3-minimal", "python3-venv", "libstdc++6")
-_DEFAULT_MIRROR = ""
 # Of both forms of apt's source files; security and backports are other paths.
 _MIRROR = re.compile(r"^(?:deb\s+(?:\[.*?\]\s+)?|URIs:\s*)(https?://\S*/debian/?)(?:\s|$)", re.MULTILINE)
 _SOURCES = Path("/etc/apt")
@@ -32,7 +31,7 @@ def make(folder: Path, progress: Say) -> Path:
         raise ClusterError(message)
     progress("making the base image from Debian packages")
     root = folder / "root"
-    run(["debootstrap", "--variant=minbase", f"--include={','.join(_PACKAGES)}", _SUITE, root, mirror()])
+    run(["debootstrap", "--variant=minbase", f"--include={','.join(_PACKAGES)}", _SUITE, root, *mirror()])
     for waste in _WASTE:
         run(["find", root / waste, "-mindepth", "1", "-delete"])
     archive = folder / "root.tar"
@@ -41,11 +40,11 @@ def make(folder: Path, progress: Say) -> Path:
     return archive
 
 
-def mirror() -> str:
-    """Return the Debian mirror that this machine uses, else the usual one."""
+def mirror() -> list[str]:
+    """Return the Debian mirror of this machine as debootstrap's argument; without one it has its own default."""
     files = [_SOURCES / "sources.list", *sorted((_SOURCES / "sources.list.d").glob("*"))]
     for file in files:
         text = file.read_text() if file.is_file() else ""
         if found := _MIRROR.search(text):
-            return found[1]
-    return _DEFAULT_MIRROR
+            return [found[1]]
+    return []

@@ -54,7 +54,7 @@ def test_private_files_are_private(tmp_path: Path) -> None:
 
 
 def test_a_mirror_is_an_address() -> None:
-    assert mirror().startswith(("http://", "https://"))
+    assert all(address.startswith(("http://", "https://")) for address in mirror())
 
 
 def test_the_audit_log_is_read_by_user_and_from_a_position(tmp_path: Path) -> None:
