@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 from ..commands import attempt, run, which
@@ -53,7 +52,8 @@ def remove() -> None:
     if NAMESPACE_FILE.exists():
         attempt(["ip", "netns", "delete", NAMESPACE])
     # The first `ip netns add` on a machine mounts this folder onto itself; the last namespace takes the mount with it.
-    if os.path.ismount(NAMESPACE_FILE.parent) and not any(NAMESPACE_FILE.parent.iterdir()):
+    # Without a mount there is nothing to do, which umount says and nobody hears.
+    if NAMESPACE_FILE.parent.is_dir() and not any(NAMESPACE_FILE.parent.iterdir()):
         attempt(["umount", str(NAMESPACE_FILE.parent)])
 
 
