@@ -6,8 +6,6 @@ from typing import Any
 
 from fairlead.api.base import API_VERSION, GROUP
 
-FIELD_MANAGER = "fairlead"
-
 MANAGED_BY = "app.kubernetes.io/managed-by"
 MODEL_DEPLOYMENT = f"{GROUP}/model-deployment"
 REVISION = f"{GROUP}/revision"
