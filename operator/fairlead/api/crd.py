@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fairlead.api.base import GROUP, VERSION, rule
+from fairlead.api.metrictemplate import MetricTemplateSpec
 from fairlead.api.modeldeployment import ModelDeploymentSpec
 from fairlead.api.modelrollout import ModelRolloutSpec, ModelRolloutStatus
 from fairlead.api.status import ModelDeploymentStatus
@@ -57,7 +58,7 @@ class Resource:
     short_name: str
     description: str
     spec: type[BaseModel]
-    status: type[BaseModel]
+    status: type[BaseModel] | None
     columns: tuple[Column, ...]
     rules: tuple[JsonDict, ...] = ()
     scalable: bool = False
@@ -98,19 +99,31 @@ MODEL_ROLLOUT = Resource(
     spec=ModelRolloutSpec,
     status=ModelRolloutStatus,
     columns=(
-        Column("Model", ".spec.modelDeployment", description="The ModelDeployment"),
+        # With names of up to 19 characters these fit into 80 columns; the name says which model it is.
         Column("Version", ".spec.version", description="Version that is rolled out"),
         Column("Phase", ".status.phase", description="How far it is or how it ended"),
         Column("Step", ".status.step", description="Step of the rollout"),
-        Column("Weight", ".status.weight", "integer", description="Share that the step asks for, in per cent"),
         Column("Evidence", ".status.evidence", description="Evidence against the canary and its bar"),
         Column("Culprit", ".status.culprit", description="Metric that decided a rollback"),
+        Column("Model", ".spec.modelDeployment", priority=1, description="The ModelDeployment"),
+        Column("From", ".spec.stableVersion", priority=1, description="Version that served before"),
+        Column("Weight", ".status.weight", "integer", 1, "Share that the step asks for, in per cent"),
         Column("Message", ".status.message", priority=1, description="The newest decision in one sentence"),
         _AGE,
     ),
 )
 
-RESOURCES = (MODEL_DEPLOYMENT, MODEL_ROLLOUT)
+METRIC_TEMPLATE = Resource(
+    kind="MetricTemplate",
+    short_name="mtpl",
+    description="A query and its threshold, shared by the ModelDeployments of the namespace that refer to it. It is "
+    "read when a rollout starts; a later change reaches the next one.",
+    spec=MetricTemplateSpec,
+    status=None,
+    columns=(Column("Query", ".spec.query", description="What is asked"), _AGE),
+)
+
+RESOURCES = (MODEL_DEPLOYMENT, MODEL_ROLLOUT, METRIC_TEMPLATE)
 
 
 def manifest(resource: Resource) -> dict[str, Any]:
@@ -140,7 +153,7 @@ def manifest(resource: Resource) -> dict[str, Any]:
 
 
 def _version(resource: Resource) -> dict[str, Any]:
-    subresources: dict[str, Any] = {"status": {}}
+    subresources: dict[str, Any] = {"status": {}} if resource.status else {}
     if resource.scalable:
         subresources["scale"] = {
             "specReplicasPath": ".spec.replicas",
@@ -167,9 +180,10 @@ def _root(resource: Resource) -> dict[str, Any]:
             "kind": {"description": resource.kind, "type": "string"},
             "metadata": {"type": "object"},
             "spec": structural(resource.spec),
-            "status": structural(resource.status),
         },
     }
+    if resource.status:
+        root["properties"]["status"] = structural(resource.status)
     if resource.rules:
         root["properties"]["metadata"]["properties"] = {"name": {"type": "string"}}
         root["x-kubernetes-validations"] = list(resource.rules)

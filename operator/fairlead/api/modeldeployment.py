@@ -14,8 +14,11 @@ class ModelFormat(Schema):
     """How the model's files are to be read."""
 
     name: Annotated[
-        Literal["sklearn", "onnx"],
-        Field(description="sklearn (a model saved with skops) or onnx."),
+        Literal["sklearn", "onnx", "xgboost", "lightgbm", "mlflow", "python"],
+        Field(
+            description="sklearn (a model saved with skops), onnx, xgboost, lightgbm, mlflow (a folder with an "
+            "MLmodel) or python (a program of your own, model.py)."
+        ),
     ]
 
 
@@ -31,8 +34,9 @@ class Storage(Schema):
     secret_ref: Annotated[
         SecretReference | None,
         Field(
-            description="Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_SESSION_TOKEN "
-            "if needed). Without it the pod's service account speaks for itself."
+            description="Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_SESSION_TOKEN if needed), "
+            "or the variables of another storage, such as HF_TOKEN. Without it the pod's service account speaks for "
+            "itself."
         ),
     ] = None
     endpoint: Annotated[
@@ -65,12 +69,14 @@ class ModelSpec(Schema):
         Field(
             min_length=1,
             max_length=1024,
-            description="Folder or file of the model: s3://bucket/path, or file:///path inside the serving image.",
+            description="Folder or file of the model: s3://bucket/path, gs://bucket/path, az://container/path, "
+            "https://host/file, hf://owner/name, pvc://claim/path, or file:///path inside the serving image.",
             json_schema_extra={
                 "x-kubernetes-validations": [
                     rule(
-                        "self.matches('^(s3://[^/ ]+/?|file:///)')",
-                        "storageUri must be s3://bucket/path or file:///path",
+                        "self.matches('^((s3|gs|az|https|hf)://[^/ ]+/?|pvc://[a-z0-9][a-z0-9.-]*(/|$)|file:///)')",
+                        "storageUri must be s3://bucket/path, gs://bucket/path, az://container/path, "
+                        "https://host/file, hf://owner/name, pvc://claim/path or file:///path",
                     )
                 ]
             },
@@ -104,6 +110,10 @@ class ModelSpec(Schema):
                 ]
             },
         ),
+    ] = None
+    allow_unsafe: Annotated[
+        bool | None,
+        Field(description="Read pickle and joblib files, which can run any code; they are refused when left out."),
     ] = None
     storage: Annotated[Storage | None, Field(description="Endpoint and credentials of the object storage.")] = None
 

@@ -52,31 +52,54 @@ class ArmCounts(Schema):
     bad: Annotated[float, Field(description="Those of them that failed, or took too long.")]
 
 
-class MetricRecord(Schema):
-    """The newest numbers of one metric in this stage."""
+class MetricPoint(Schema):
+    """One metric's numbers at a judged instant. What has no value yet, or is infinite, is left out."""
 
     name: Annotated[str, Field(description="The metric.")]
-    canary: Annotated[ArmCounts, Field(description="Requests to the canary and how many of them were bad.")]
-    stable: Annotated[ArmCounts, Field(description="Requests to stable and how many of them were bad.")]
-    weight: Annotated[float, Field(description="Its share of alpha.")]
+    canary: Annotated[ArmCounts, Field(description="Requests to the canary in this stage; how many were bad.")]
+    stable: Annotated[ArmCounts, Field(description="Requests to stable in this stage; how many were bad.")]
     evidence: Annotated[float, Field(description="E-value against the canary.")]
-    evidence_ok: Annotated[float, Field(description="E-value for the canary in this stage; proven at 1/beta.")]
-    detail: Annotated[str, Field(description="The numbers in words.")] = ""
+    evidence_ok: Annotated[float, Field(description="E-value for the canary in this stage; proven at 1/beta.")] = 1.0
+    ratio: Annotated[float | None, Field(description="Canary's share of bad requests over stable's.")] = None
+    interval_low: Annotated[float | None, Field(description="Lower end of the ratio's anytime-valid interval.")] = None
+    interval_high: Annotated[float | None, Field(description="Upper end of it; left out while there is no bound.")] = (
+        None
+    )
+    phi: Annotated[float | None, Field(description="Dispersion in force; left out where it is 1.")] = None
+    acted: Annotated[
+        list[str] | None, Field(max_length=16, description="Rules that changed something at this instant.")
+    ] = None
+    detail: Annotated[str | None, Field(description="What was counted, where the name does not say it.")] = None
+
+
+class MetricRecord(MetricPoint):
+    """The newest numbers of one metric in this stage."""
+
+    kind: Annotated[str, Field(description="ratio, histogram, categorical or query.")] = ""
+    action: Annotated[str, Field(description="What proof against the canary does: Rollback, Hold or Veto.")] = ""
+    weight: Annotated[float, Field(description="Its share of alpha.")]
 
 
 class EvidencePoint(Schema):
-    """The evidence at one judged instant."""
+    """The verdict at one judged instant. Where older ones were thinned out, one stands for several."""
 
     at: Annotated[Time, Field(description="The instant that was judged.")]
+    window: Annotated[
+        float | None, Field(description="Seconds since the instant before, or the one before those thinned out.")
+    ] = None
     step: Annotated[int, Field(description="Index of the step in force, from 0.")]
     weight: Annotated[int, Field(description="Share that the step asked for, in per cent.")]
     achieved_weight: Annotated[
         float | None, Field(description="Share that was counted from requests, in per cent.")
     ] = None
     outcome: Annotated[str, Field(description="Continue, Advance, Rollback or Inconclusive.")]
+    reason: Annotated[str, Field(description="Why, as one constant word.")] = ""
     evidence: Annotated[float, Field(description="Weighted sum over the metrics; the bar is 1/alpha.")]
+    acted: Annotated[
+        list[str] | None, Field(max_length=16, description="Rules that acted on the verdict as a whole.")
+    ] = None
     metrics: Annotated[
-        list[MetricRecord], Field(max_length=16, description="Counts of both arms and evidence per metric.")
+        list[MetricPoint], Field(max_length=16, description="Counts of both arms and evidence per metric.")
     ] = []
 
 
@@ -100,6 +123,15 @@ class ModelRolloutStatus(Schema):
         list[EvidencePoint],
         Field(max_length=256, description="The evidence over time, oldest first and thinned with age."),
     ] = []
+    queries: Annotated[dict[str, str], Field(description="The PromQL that was asked, by metric or purpose.")] = {}
+    outlook: Annotated[
+        dict[str, str],
+        Field(
+            max_length=32,
+            description="What each share, in per cent, could show at the traffic before it began: the least change for "
+            "the worse that would be proven.",
+        ),
+    ] = {}
     state: Annotated[
         str, Field(description="The analysis's own state; what makes a restart give the same verdicts.")
     ] = ""

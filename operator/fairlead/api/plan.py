@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from fairlead.api.base import Schema
 
@@ -14,15 +14,72 @@ class PlanMargin(Schema):
 
     ratio: Annotated[float, Field(description="Factor on stable's share.")]
     absolute: Annotated[float, Field(description="Added to it, as a share between 0 and 1.")]
+    slowdown: Annotated[
+        float, Field(description="Factor on stable's latency; only native histograms can be judged by it.")
+    ] = 1.0
+
+
+class PlanRatio(Schema):
+    """A user's own ratio: PromQL templates that select raw counters, one series a pod and revision."""
+
+    bad: Annotated[str, Field(description="Selects the counter of what went wrong.")]
+    total: Annotated[str, Field(description="Selects the counter of all there was.")]
+
+
+class PlanQuery(Schema):
+    """A user's own threshold: a query with one number as its answer. Times are in seconds."""
+
+    query: Annotated[str, Field(description="PromQL as a Jinja2 template.")]
+    arguments: Annotated[dict[str, str], Field(description="The template's args.")] = {}
+    interval: Annotated[float, Field(description="Time between two questions.")] = 60.0
+    initial_delay: Annotated[float, Field(description="Time from the stage's start until the first one.")] = 0.0
+    minimum: Annotated[float | None, Field(description="Below it the answer fails.")] = None
+    maximum: Annotated[float | None, Field(description="Above it the answer fails.")] = None
+    compare_to_stable: Annotated[bool, Field(description="The query is asked for both revisions and compared.")] = False
+    max_increase: Annotated[float | None, Field(description="Greatest canary/stable − 1 that passes.")] = None
+    max_decrease: Annotated[float | None, Field(description="Greatest 1 − canary/stable that passes.")] = None
+    failure_limit: Annotated[int, Field(description="Failed answers that are tolerated.")] = 0
+    inconclusive_limit: Annotated[int, Field(description="Answers without a number that are tolerated.")] = 3
+    consecutive_error_limit: Annotated[int, Field(description="Errors in a row that are tolerated.")] = 4
+
+
+MetricKind = Literal["ratio", "histogram", "categorical", "query"]
+MetricAction = Literal["Rollback", "Hold", "Veto"]
 
 
 class PlanMetric(Schema):
-    """One judged metric with its margins and its share of alpha (the weights sum to 1)."""
+    """One judged metric with its margins and its share of alpha (the weights of those that roll back sum to 1)."""
 
-    name: Annotated[Literal["error-rate", "client-error-rate", "latency"], Field(description="The metric.")]
+    name: Annotated[str, Field(description="The metric.")]
+    kind: Annotated[
+        MetricKind, Field(description="ratio, histogram, categorical, or query for a user's threshold.")
+    ] = "ratio"
+    action: Annotated[
+        MetricAction, Field(description="What proof against the canary does: Rollback, Hold, or Veto on promotion.")
+    ] = "Rollback"
     weight: Annotated[float, Field(description="Its share of alpha.")]
     rollback: Annotated[PlanMargin, Field(description="Worse than this is a regression.")]
     promotion: Annotated[PlanMargin, Field(description="Better than this is proven.")]
+    native_rollback: Annotated[
+        PlanMargin | None, Field(description="The margin of regression where buckets are native.")
+    ] = None
+    native_promotion: Annotated[
+        PlanMargin | None, Field(description="The margin of proof where buckets are native.")
+    ] = None
+    tolerance: Annotated[
+        float, Field(description="Total variation between the arms that is still alike, for categorical metrics.")
+    ] = 0.05
+    ratio: Annotated[PlanRatio | None, Field(description="A user's own ratio.")] = None
+    query: Annotated[PlanQuery | None, Field(description="A user's own threshold.")] = None
+    dry_run: Annotated[bool, Field(description="Measured and recorded, without consequences.")] = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_older_records(cls, data: Any) -> Any:
+        """Records of rollouts that began before `kind` was written down."""
+        if isinstance(data, dict) and "kind" not in data and data.get("name") == "latency":
+            return {**data, "kind": "histogram"}
+        return data
 
 
 class AnalysisPlan(Schema):
@@ -47,6 +104,13 @@ class AnalysisPlan(Schema):
         float,
         Field(description="Greatest age of a connection to any pod of either revision; it sets the settling time."),
     ] = 20.0
+    routing: Annotated[
+        Literal["request", "connection"], Field(description="What is balanced: single requests, or connections.")
+    ] = "connection"
+    counted_at: Annotated[
+        Literal["pod", "router"],
+        Field(description="Where requests are counted: by the pods, each scraped at its own time, or by one router."),
+    ] = "pod"
     metrics: Annotated[list[PlanMetric], Field(max_length=16, description="The judged metrics.")] = []
 
 

@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field
 from pydantic.config import JsonDict
 
 from fairlead.api.base import Duration, Schema, WholeDuration, in_order, rule
+from fairlead.api.metricspec import Metric
 
 # A plain `maximum` would be told as a whole number, "less than or equal to 0".
 _CHANCE: JsonDict = {"x-kubernetes-validations": [rule("self > 0.0 && self <= 0.5", "must be above 0 and at most 0.5")]}
@@ -96,39 +97,6 @@ class Canary(Schema):
     ] = None
 
 
-class Margin(Schema):
-    """How much worse than stable is still alike: canary ≤ ratio × stable + absolute."""
-
-    ratio: Annotated[float, Field(ge=1, le=100, description="Factor on stable's share.")]
-    absolute: Annotated[float, Field(ge=0, le=1, description="Added to it, as a share between 0 and 1.")]
-
-
-class Metric(Schema):
-    """One metric that the canary is judged on."""
-
-    name: Annotated[
-        Literal["error-rate", "client-error-rate", "latency"],
-        Field(description="Built in: error-rate, client-error-rate or latency."),
-    ]
-    rollback_margin: Annotated[
-        Margin | None,
-        Field(description="Worse than this is a regression; ratio 1.1 and absolute 0.0005 when left out."),
-    ] = None
-    promotion_margin: Annotated[
-        Margin | None,
-        Field(description="Better than this is proven; ratio 1.5 and absolute 0.002 when left out."),
-    ] = None
-    weight: Annotated[
-        float | None,
-        Field(
-            gt=0,
-            le=1,
-            description="Share of alpha given to the metric; errors 0.5, latency 0.4, client errors 0.1 when left out. "
-            "The weights are scaled to a sum of 1.",
-        ),
-    ] = None
-
-
 class AnalysisSpec(Schema):
     """How the canary is judged against stable."""
 
@@ -179,7 +147,8 @@ class AnalysisSpec(Schema):
         Field(
             min_length=1,
             max_length=16,
-            description="The metrics; errors, latency and client errors when left out.",
+            description="The metrics; errors, latency, client errors, the distributions of predictions and inputs, and "
+            "accuracy when left out.",
             json_schema_extra={
                 "x-kubernetes-validations": [
                     rule(

@@ -29,6 +29,16 @@ class Reason:
     NOT_CONFIGURED = "PrometheusNotConfigured"
     UNKNOWN_CONNECTION_AGE = "UnknownConnectionAge"
     DISABLED = "AnalysisDisabled"
+    SPLIT = "SplitMismatch"
+    INPUTS_DIFFER = "InputsDiffer"
+    PREDICTIONS_DIFFER = "PredictionsDiffer"
+    VETO = "Vetoed"
+    POD_NOISE = "PodsDiffer"
+    PLACEBO = "PlaceboFired"
+    THRESHOLD = "ThresholdExceeded"
+
+    HOLDS = frozenset({SPLIT, INPUTS_DIFFER, PREDICTIONS_DIFFER, VETO, POD_NOISE, PLACEBO})
+    """No step is left while one of these stands, be it only a pause."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +46,10 @@ class Reading:
     """One metric so far, both arms, since the stage began (`n` requests, `k` of them bad).
 
     `evidence` is the e-value against the canary (rolled back when the weighted sum of all reaches
-    1/alpha), `evidence_ok` the one for it in this stage (proven at 1/beta).
+    1/alpha), `evidence_ok` the one for it in this stage (proven at 1/beta). `ratio` is canary over stable over the
+    whole rollout, `interval` the anytime-valid interval for it at level 1 − alpha (None where it was not asked for; its
+    upper end is infinite while there is no bound). `phi` is the dispersion in force, `acted` the rules that changed
+    something at the last judged interval (docs/analysis.md has the list).
     """
 
     name: str
@@ -48,6 +61,12 @@ class Reading:
     evidence_ok: float
     weight: float
     detail: str = ""
+    kind: str = "ratio"
+    action: str = "Rollback"
+    ratio: float | None = None
+    interval: tuple[float, float] | None = None
+    phi: float = 1.0
+    acted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,3 +82,4 @@ class Verdict:
     bar: float = 100.0
     achieved_weight: float | None = None
     readings: tuple[Reading, ...] = ()
+    acted: tuple[str, ...] = ()

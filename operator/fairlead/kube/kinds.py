@@ -40,6 +40,7 @@ class Kind:
 
 MODEL_DEPLOYMENT = Kind("fairlead.dev", "v1alpha1", "modeldeployments", "ModelDeployment")
 MODEL_ROLLOUT = Kind("fairlead.dev", "v1alpha1", "modelrollouts", "ModelRollout")
+METRIC_TEMPLATE = Kind("fairlead.dev", "v1alpha1", "metrictemplates", "MetricTemplate")
 DEPLOYMENT = Kind("apps", "v1", "deployments", "Deployment")
 CONTROLLER_REVISION = Kind("apps", "v1", "controllerrevisions", "ControllerRevision")
 CONFIG_MAP = Kind("", "v1", "configmaps", "ConfigMap")

@@ -22,6 +22,7 @@ from fairlead.rollout.state import (
     Settle,
     Start,
     Supersede,
+    Trouble,
 )
 
 # Kubelet waits at most 5 min before it starts a crashed container again: one that crashed within
@@ -38,9 +39,20 @@ def decide(seen: Observation) -> Action:
     if seen.stable is None:
         fleet = seen.fleet(seen.target.name)
         return Bootstrap(done=fleet.wanted > 0 and fleet.ready >= seen.replicas)
+    if seen.unplannable is not None:
+        return _without_plan(seen, seen.unplannable)
     if seen.target.name == seen.stable.name or is_rejected(seen) or seen.leftovers:
         return Settle()
     return Start()
+
+
+def _without_plan(seen: Observation, why: Trouble) -> Action:
+    """No rollout starts blindly, and one whose record is lost ends or waits."""
+    if seen.attempt is None:
+        return Settle()
+    if seen.target.name == seen.attempt.revision.name:
+        return Hold(seen.attempt, why.reason, why.message, paused=True)
+    return Supersede("Superseded", f"the spec asks for {seen.target}: the rollout of {seen.attempt.revision} ends")
 
 
 def is_rejected(seen: Observation) -> bool:
@@ -149,8 +161,8 @@ class _Rollout:
                 return Promote("Promoted", text)
 
     def _gate(self) -> Action | None:
-        """Nothing goes on blindly: a step is left only while the canary can be measured."""
-        if self.verdict.measurable:
+        """Nothing goes on blindly: a step is left only while the canary can be measured and nothing holds it."""
+        if self.verdict.measurable and self.verdict.reason not in Reason.HOLDS:
             return None
         waiting = self.verdict.outcome is Outcome.INCONCLUSIVE
         return self._hold(self.verdict.reason, self.verdict.message, paused=waiting)

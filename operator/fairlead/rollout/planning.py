@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TypeVar
 
 from fairlead.api import duration
-from fairlead.api.modeldeployment import ModelDeploymentSpec
-from fairlead.api.plan import AnalysisPlan, Plan, PlanMargin, PlanMetric, PlanStep
-from fairlead.api.rolloutspec import AnalysisSpec, AnalysisStep, CanaryStep, Margin, Metric
+from fairlead.api.metrictemplate import MetricTemplateSpec
+from fairlead.api.plan import AnalysisPlan, Plan, PlanStep
+from fairlead.api.rolloutspec import AnalysisSpec, AnalysisStep, CanaryStep, RolloutSpec
+from fairlead.rollout.metrics import planned_metrics
 
 T = TypeVar("T")
 ALL = 100
@@ -18,15 +20,21 @@ DEFAULT_STEPS = (
     CanaryStep(set_weight=50),
     CanaryStep(analysis=AnalysisStep()),
 )
-# Weights: analysis of false alarms in docs/analysis.md; errors are the plainest harm.
-DEFAULT_WEIGHTS = {"error-rate": 0.5, "latency": 0.4, "client-error-rate": 0.1}
-ROLLBACK = PlanMargin(ratio=1.1, absolute=0.0005)
-PROMOTION = PlanMargin(ratio=1.5, absolute=0.002)
 
 
-def plan_of(spec: ModelDeploymentSpec, max_connection_age: float) -> Plan:
-    """The plan that a rollout of `spec` would go by; `max_connection_age` in seconds, of both revisions."""
-    rollout = spec.rollout
+def plan_of(
+    rollout: RolloutSpec, max_connection_age: float, templates: Mapping[str, MetricTemplateSpec] | None = None
+) -> Plan:
+    """The plan that a rollout would go by.
+
+    Args:
+        rollout: as the user wrote it.
+        max_connection_age: in seconds, of both revisions.
+        templates: the MetricTemplates that its metrics refer to, by name.
+
+    Raises:
+        PlanError: they do not go together; see `planned_metrics`.
+    """
     canary = rollout.canary
     defaults = Plan(steps=[])
     return Plan(
@@ -34,7 +42,7 @@ def plan_of(spec: ModelDeploymentSpec, max_connection_age: float) -> Plan:
         max_overshoot=_or(canary.max_overshoot, defaults.max_overshoot),
         progress_deadline=_or(rollout.progress_deadline_seconds, defaults.progress_deadline),
         hold_timeout=duration.parse(rollout.hold_timeout.after) if rollout.hold_timeout else None,
-        analysis=_analysis(rollout.analysis, max_connection_age),
+        analysis=_analysis(rollout.analysis, max_connection_age, templates),
     )
 
 
@@ -55,7 +63,9 @@ def _steps(steps: list[CanaryStep] | tuple[CanaryStep, ...]) -> list[PlanStep]:
     return [*planned, PlanStep(kind="Promote", weight=100, stage=stage + 1)]
 
 
-def _analysis(spec: AnalysisSpec, max_connection_age: float) -> AnalysisPlan:
+def _analysis(
+    spec: AnalysisSpec, max_connection_age: float, templates: Mapping[str, MetricTemplateSpec] | None
+) -> AnalysisPlan:
     defaults = AnalysisPlan()
     return AnalysisPlan(
         enabled=not spec.disabled,
@@ -70,26 +80,8 @@ def _analysis(spec: AnalysisSpec, max_connection_age: float) -> AnalysisPlan:
         on_no_data=_or(spec.on_no_data, defaults.on_no_data),
         on_provider_error=_or(spec.on_provider_error, defaults.on_provider_error),
         max_connection_age=max_connection_age,
-        metrics=_metrics(spec.metrics),
+        metrics=planned_metrics(spec.metrics, templates),
     )
-
-
-def _metrics(metrics: list[Metric] | None) -> list[PlanMetric]:
-    chosen = [Metric(name=name) for name in DEFAULT_WEIGHTS] if metrics is None else metrics  # type: ignore[arg-type]  # the keys are the names
-    weights = [_or(metric.weight, DEFAULT_WEIGHTS[metric.name]) for metric in chosen]
-    return [
-        PlanMetric(
-            name=metric.name,
-            weight=weight / sum(weights),
-            rollback=_margin(metric.rollback_margin, ROLLBACK),
-            promotion=_margin(metric.promotion_margin, PROMOTION),
-        )
-        for metric, weight in zip(chosen, weights, strict=True)
-    ]
-
-
-def _margin(margin: Margin | None, default: PlanMargin) -> PlanMargin:
-    return PlanMargin(ratio=margin.ratio, absolute=margin.absolute) if margin else default
 
 
 def _seconds(text: str | None, default: float) -> float:

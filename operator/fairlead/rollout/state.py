@@ -81,7 +81,7 @@ class Observation:
     """Everything that a decision rests on.
 
     `replicas` is N, the pods that stable is to have; `leftovers` are revisions that still have pods
-    of ours without a role; `fleets` is by revision.
+    of ours without a role; `fleets` is by revision. `unplannable`: why there is no plan to go by.
     """
 
     now: float
@@ -96,6 +96,7 @@ class Observation:
     retry_token: str = ""
     commands: Commands = Commands()
     leftovers: frozenset[str] = frozenset()
+    unplannable: Trouble | None = None
 
     def fleet(self, revision: str) -> Fleet:
         """The pods of a revision; none when there are none."""

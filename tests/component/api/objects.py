@@ -36,3 +36,18 @@ def with_analysis(**analysis: Any) -> Object:
 def weight(percent: int) -> Object:
     """A setWeight step."""
     return {"setWeight": percent}
+
+
+def with_metric(name: str = "mine", **fields: Any) -> Object:
+    """A ModelDeployment judged by one metric."""
+    return with_analysis(metrics=[{"name": name, **fields}])
+
+
+def metric_template(**spec: Any) -> Object:
+    """A MetricTemplate."""
+    return {
+        "apiVersion": "fairlead.dev/v1alpha1",
+        "kind": "MetricTemplate",
+        "metadata": {"name": "cost"},
+        "spec": spec,
+    }

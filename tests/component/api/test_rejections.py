@@ -11,9 +11,11 @@ import pytest
 from tests.cluster.errors import ClusterError
 from tests.component.api.objects import (
     Object,
+    metric_template,
     model_deployment,
     weight,
     with_analysis,
+    with_metric,
     with_model,
     with_steps,
 )
@@ -30,9 +32,25 @@ _LABEL = (
     "letter or digit; it is the name of a Service and part of the model's URLs"
 )
 _VERSION = "version may hold letters, digits, '.', '_' and '-', and starts and ends with a letter or digit"
+_STORAGE = (
+    "storageUri must be s3://bucket/path, gs://bucket/path, az://container/path, https://host/file, hf://owner/name, "
+    "pvc://claim/path or file:///path"
+)
 _STEPS = "spec.rollout.canary.steps"
 _ANALYSIS = "spec.rollout.analysis"
 _METRICS = f"{_ANALYSIS}.metrics"
+_METRIC = f"{_METRICS}[0]"
+_UNKNOWN = (
+    "not a built-in metric (error-rate, client-error-rate, latency, prediction-distribution, score-distribution, "
+    "input-distribution, accuracy), so it needs exactly one of query, ratio or templateRef"
+)
+_TOGETHER = "compareTo and maxIncrease or maxDecrease belong together"
+_EVIDENCE = (
+    "margins, weight, tolerance and action belong to metrics judged on evidence; a query has a thresholdRange or "
+    "compareTo, and rolls back beyond its failureLimit"
+)
+_MARGIN = {"ratio": 1.2, "absolute": 0.01}
+_RATIO = {"bad": "bad", "total": "all"}
 
 SENTENCES: dict[str, tuple[Object, str, str]] = {
     "name too long": (
@@ -42,16 +60,10 @@ SENTENCES: dict[str, tuple[Object, str, str]] = {
     ),
     "name begins with a digit": (model_deployment("7fraud"), "metadata.name", _LABEL),
     "name with a dot": (model_deployment("fraud.v7"), "metadata.name", _LABEL),
-    "other storage": (
-        with_model(storageUri="gs://models/fraud"),
-        "spec.model.storageUri",
-        "storageUri must be s3://bucket/path or file:///path",
-    ),
-    "no bucket": (
-        with_model(storageUri="s3:///fraud"),
-        "spec.model.storageUri",
-        "storageUri must be s3://bucket/path or file:///path",
-    ),
+    "other storage": (with_model(storageUri="ftp://models/fraud"), "spec.model.storageUri", _STORAGE),
+    "no bucket": (with_model(storageUri="s3:///fraud"), "spec.model.storageUri", _STORAGE),
+    "no claim": (with_model(storageUri="pvc:///fraud"), "spec.model.storageUri", _STORAGE),
+    "an open connection": (with_model(storageUri="http://host/model.onnx"), "spec.model.storageUri", _STORAGE),
     "version with a slash": (with_model(version="7/a"), "spec.model.version", _VERSION),
     "version ends with a dash": (with_model(version="7-"), "spec.model.version", _VERSION),
     "digest": (
@@ -125,6 +137,66 @@ SENTENCES: dict[str, tuple[Object, str, str]] = {
         _METRICS,
         "two metrics have the same name",
     ),
+    "unknown metric": (with_metric(name="p99"), _METRIC, _UNKNOWN),
+    "a query and a ratio": (with_metric(query="up", ratio=_RATIO, thresholdRange={"min": 1}), _METRIC, _UNKNOWN),
+    "a built-in metric with a query": (
+        with_metric(name="latency", query="up", thresholdRange={"min": 1}),
+        _METRIC,
+        "the metric is built in: leave out query, ratio and templateRef, or give it another name",
+    ),
+    "a limit without a query": (
+        with_metric(name="latency", failureLimit=1),
+        _METRIC,
+        "thresholds and limits belong to a metric with a query or a templateRef",
+    ),
+    "a query without a threshold": (
+        with_metric(query="up"),
+        _METRIC,
+        "a query needs a thresholdRange, or compareTo: stable",
+    ),
+    "an increase of nothing": (with_metric(query="up", thresholdRange={"min": 1}, maxIncrease=0.1), _METRIC, _TOGETHER),
+    "compared without a limit": (with_metric(query="up", compareTo="stable"), _METRIC, _TOGETHER),
+    "an empty range": (
+        with_metric(query="up", thresholdRange={}),
+        f"{_METRIC}.thresholdRange",
+        "write min, max or both",
+    ),
+    "a range the wrong way round": (
+        with_metric(query="up", thresholdRange={"min": 2, "max": 1}),
+        f"{_METRIC}.thresholdRange.min",
+        "min must not be greater than max",
+    ),
+    "a margin for a query": (
+        with_metric(query="up", thresholdRange={"min": 1}, rollbackMargin=_MARGIN),
+        _METRIC,
+        _EVIDENCE,
+    ),
+    "a tolerance for errors": (
+        with_metric(name="error-rate", tolerance=0.1),
+        f"{_METRIC}.tolerance",
+        "a tolerance belongs to a distribution; other metrics have a rollbackMargin",
+    ),
+    "a margin for a distribution": (
+        with_metric(name="input-distribution", rollbackMargin=_MARGIN),
+        _METRIC,
+        "a distribution has a tolerance and no margins",
+    ),
+    "slower errors": (
+        with_metric(name="error-rate", promotionMargin={**_MARGIN, "slowdown": 2}),
+        _METRIC,
+        "a slowdown belongs to the margins of latency",
+    ),
+    "two args of one name": (
+        metric_template(query="up", args=[{"name": "a"}, {"name": "a"}]),
+        "spec.args",
+        "two args have the same name",
+    ),
+    "an arg that no template can name": (
+        metric_template(query="up", args=[{"name": "a-b"}]),
+        "spec.args",
+        "the name of an arg holds letters, digits and '_' only, and does not begin with a digit",
+    ),
+    "a template that compares without a limit": (metric_template(query="up", compareTo="stable"), "spec", _TOGETHER),
     "alpha too great": (with_analysis(alpha=0.6), f"{_ANALYSIS}.alpha", "must be above 0 and at most 0.5"),
     "alpha of nothing": (with_analysis(alpha=0), f"{_ANALYSIS}.alpha", "must be above 0 and at most 0.5"),
 }
@@ -153,10 +225,7 @@ STANDARD: dict[str, tuple[Object, str]] = {
     "no replicas": (model_deployment(minReplicas=0), "spec.minReplicas in body should be greater than or equal to 1"),
     "weight above 100": (with_steps(weight(101)), f"{_STEPS}[0].setWeight in body should be less than or equal to 100"),
     "too many steps": (with_steps(*map(weight, range(1, 40))), f"{_STEPS}: Too many: 39: must have at most 32 items"),
-    "unknown metric": (
-        with_analysis(metrics=[{"name": "p99"}]),
-        'Unsupported value: "p99": supported values: "error-rate", "client-error-rate", "latency"',
-    ),
+    "a template without a query": (metric_template(), "spec.query: Required value"),
     "no metric": (with_analysis(metrics=[]), f"{_METRICS} in body should have at least 1 items"),
     "unknown answer to no data": (
         with_analysis(onNoData="hold"),
@@ -171,6 +240,9 @@ ACCEPTED: dict[str, Object] = {
     "longest name": model_deployment("a" * 50),
     "a bucket alone": with_model(storageUri="s3://models"),
     "a path in the image": with_model(storageUri="file:///models/fraud"),
+    "another cloud": with_model(storageUri="gs://models/fraud"),
+    "a claim": with_model(storageUri="pvc://models/fraud/7"),
+    "a pickle of one's own": with_model(modelFormat={"name": "sklearn"}, allowUnsafe=True),
     "versions as people write them": with_model(version="2026.11.21-rc_1"),
     "quantities": model_deployment(
         server={"resources": {"requests": {"cpu": 1, "memory": "1.5Gi"}, "limits": {"nvidia.com/gpu": "1"}}}
@@ -183,8 +255,20 @@ ACCEPTED: dict[str, Object] = {
     "no steps": with_steps(),
     "long durations": with_analysis(interval="1.5h", minStep="2d", maxStep="60h", warmUp="0s"),
     "every metric once": with_analysis(
-        metrics=[{"name": name} for name in ("error-rate", "client-error-rate", "latency")]
+        metrics=[{"name": name, "dryRun": True} for name in ("error-rate", "client-error-rate", "latency", "accuracy")]
     ),
+    "distributions with a tolerance": with_metric(name="input-distribution", tolerance=0.1, action="Rollback"),
+    "slower by half": with_metric(name="latency", rollbackMargin={**_MARGIN, "slowdown": 1.5}),
+    "a ratio of one's own": with_metric(ratio=_RATIO, rollbackMargin=_MARGIN, weight=0.3, action="Veto"),
+    "a query of one's own": with_metric(
+        query="up", thresholdRange={"max": 1}, failureLimit=2, initialDelay="0s", interval="30s", dryRun=True
+    ),
+    "a comparison": with_metric(query="up", compareTo="stable", maxIncrease=0.1, maxDecrease=0),
+    "a reference": with_metric(templateRef={"name": "cost", "args": {"team": "a"}}, failureLimit=1),
+    "a template": metric_template(
+        query="up", thresholdRange={"min": 1}, args=[{"name": "a"}, {"name": "b", "default": "c"}]
+    ),
+    "a template that leaves the threshold to others": metric_template(query="up"),
 }
 
 

@@ -76,6 +76,20 @@ def idle(**changes: Any) -> Observation:
         (idle(stable=None), Bootstrap(done=True)),
         (idle(), Settle()),
         (replace(idle(), target=V2), Start()),
+        (replace(idle(), target=V2, unplannable=Trouble("InvalidMetric", "no such template")), Settle()),
+        (
+            seen(plan=None, unplannable=Trouble("InvalidMetric", "no such template")),
+            Hold(
+                Attempt("m-bbb-1", V2, 0, NOW - 300, NOW - 10, NOW - 8),
+                "InvalidMetric",
+                "no such template",
+                paused=True,
+            ),
+        ),
+        (
+            seen(plan=None, target=V3, unplannable=Trouble("InvalidMetric", "no such template")),
+            Supersede("Superseded", "the spec asks for version 3: the rollout of version 2 ends"),
+        ),
         (replace(idle(), target=V2, rejected={"bbb": Rejection("", "bad")}), Settle()),
         (replace(idle(), target=V2, rejected={"bbb": Rejection("", "bad")}, retry_token="again"), Start()),
         (replace(idle(), target=V2, leftovers=frozenset({"ccc"})), Settle()),

@@ -6,8 +6,11 @@ from typing import Any
 
 import pytest
 
+from fairlead.api.metricspec import Metric
+from fairlead.api.metrictemplate import MetricTemplateSpec
 from fairlead.api.modeldeployment import ModelDeploymentSpec
-from fairlead.api.plan import Plan, PlanStep
+from fairlead.api.plan import Plan, PlanMetric, PlanQuery, PlanRatio, PlanStep
+from fairlead.rollout.metrics import PlanError, planned_metrics, templates_named
 from fairlead.rollout.planning import plan_of
 from fairlead.rollout.revision import plan_hash, revision_of, version_of
 from fairlead.rollout.shares import canary_replicas, planned_weight, share_at
@@ -22,7 +25,7 @@ def shape(plan: Plan) -> list[tuple[str, int, int]]:
 
 
 def test_a_spec_with_only_a_model_has_a_whole_plan() -> None:
-    plan = plan_of(spec(), 20)
+    plan = plan_of(spec().rollout, 20)
 
     assert shape(plan) == [
         ("SetWeight", 20, 1),
@@ -35,6 +38,14 @@ def test_a_spec_with_only_a_model_has_a_whole_plan() -> None:
         "error-rate": 0.5,
         "latency": 0.4,
         "client-error-rate": 0.1,
+        "prediction-distribution": 1.0,
+        "input-distribution": 1.0,
+        "accuracy": 1.0,
+    }
+    assert {metric.name: metric.action for metric in plan.analysis.metrics if metric.action != "Rollback"} == {
+        "prediction-distribution": "Hold",
+        "input-distribution": "Hold",
+        "accuracy": "Veto",
     }
     assert plan.analysis.alpha == 0.01
 
@@ -51,7 +62,7 @@ def test_a_spec_with_only_a_model_has_a_whole_plan() -> None:
     ],
 )
 def test_promotion_is_always_the_last_step(steps: list[Any], expected: list[Any]) -> None:
-    assert shape(plan_of(spec(rollout={"canary": {"steps": steps}}), 20)) == expected
+    assert shape(plan_of(spec(rollout={"canary": {"steps": steps}}).rollout, 20)) == expected
 
 
 def test_what_the_user_wrote_is_kept() -> None:
@@ -66,7 +77,7 @@ def test_what_the_user_wrote_is_kept() -> None:
                 "holdTimeout": {"after": "24h"},
                 "progressDeadlineSeconds": 30,
             }
-        ),
+        ).rollout,
         5,
     )
 
@@ -116,7 +127,97 @@ def test_only_model_and_server_make_a_revision() -> None:
 
 
 def test_a_plan_survives_the_record() -> None:
-    plan = plan_of(spec(), 20)
+    plan = plan_of(spec().rollout, 20)
 
     assert Plan.model_validate(plan.to_record()) == plan
     assert plan_hash(Plan.model_validate(plan.to_record())) == plan_hash(plan)
+
+
+def planned(*metrics: dict[str, Any], **templates: dict[str, Any]) -> list[PlanMetric]:
+    listed = [Metric.model_validate(metric) for metric in metrics]
+    return planned_metrics(listed, {name: MetricTemplateSpec.model_validate(one) for name, one in templates.items()})
+
+
+def test_a_users_query_has_every_default_written_out() -> None:
+    (metric,) = planned({"name": "cost", "query": "cost", "thresholdRange": {"max": 2}})
+
+    assert (metric.kind, metric.weight, metric.dry_run) == ("query", 0.0, False)
+    assert metric.query == PlanQuery(
+        query="cost",
+        interval=60.0,
+        initial_delay=0.0,
+        maximum=2.0,
+        failure_limit=0,
+        inconclusive_limit=3,
+        consecutive_error_limit=4,
+    )
+
+
+def test_only_metrics_that_roll_back_share_alpha() -> None:
+    ratio = {"bad": "bad", "total": "all"}
+    metrics = planned(
+        {"name": "error-rate"},
+        {"name": "mine", "ratio": ratio, "weight": 0.5},
+        {"name": "tried", "ratio": ratio, "dryRun": True},
+        {"name": "held", "ratio": ratio, "action": "Hold"},
+        {"name": "cost", "query": "cost", "thresholdRange": {"max": 2}},
+    )
+
+    assert [metric.weight for metric in metrics] == [0.5, 0.5, 1.0, 1.0, 0.0]
+    assert metrics[1].ratio == PlanRatio(bad="bad", total="all")
+
+
+TEMPLATE = {
+    "query": "cost{team={{ args.team | text }}, zone={{ args.zone | text }}}",
+    "args": [{"name": "team"}, {"name": "zone", "default": "any"}],
+    "thresholdRange": {"max": 2},
+    "interval": "30s",
+    "failureLimit": 3,
+}
+
+
+def test_what_a_metric_says_goes_before_its_template() -> None:
+    reference = {"name": "cost", "args": {"team": "a"}}
+    (metric,) = planned({"name": "m", "templateRef": reference, "failureLimit": 0, "initialDelay": "5m"}, cost=TEMPLATE)
+
+    query = metric.query
+    assert query is not None
+    assert (query.query, query.arguments) == (TEMPLATE["query"], {"team": "a", "zone": "any"})
+    assert (query.interval, query.initial_delay, query.maximum, query.failure_limit) == (30.0, 300.0, 2.0, 0)
+
+
+@pytest.mark.parametrize(
+    ("metric", "sentence"),
+    [
+        ({"templateRef": {"name": "gone"}}, "metric m: there is no MetricTemplate gone in the namespace"),
+        ({"templateRef": {"name": "cost"}}, "metric m: MetricTemplate cost needs a value for team"),
+        (
+            {"templateRef": {"name": "cost", "args": {"team": "a", "tema": "b"}}},
+            "metric m: MetricTemplate cost has no arg tema; it has team, zone",
+        ),
+        (
+            {"templateRef": {"name": "bare"}},
+            "metric m: it needs a thresholdRange, or compareTo with maxIncrease or maxDecrease",
+        ),
+        (
+            {"templateRef": {"name": "bare"}, "compareTo": "stable"},
+            "metric m: it needs a thresholdRange, or compareTo with maxIncrease or maxDecrease",
+        ),
+    ],
+)
+def test_what_does_not_make_a_threshold_is_told(metric: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(PlanError) as caught:
+        planned({"name": "m", **metric}, cost=TEMPLATE, bare={"query": "up"})
+    assert str(caught.value) == sentence
+
+
+def test_templates_are_part_of_the_plan_and_its_hash() -> None:
+    rollout = spec(rollout={"analysis": {"metrics": [{"name": "m", "templateRef": {"name": "t"}}]}}).rollout
+    plans = [
+        plan_of(rollout, 20, {"t": MetricTemplateSpec.model_validate({"query": query, "thresholdRange": {"min": 1}})})
+        for query in ("a", "b")
+    ]
+
+    assert templates_named(rollout.analysis.metrics) == ["t"]
+    assert plan_hash(plans[0]) != plan_hash(plans[1])
+    assert Plan.model_validate(plans[0].to_record()) == plans[0]
