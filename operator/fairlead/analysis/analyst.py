@@ -6,19 +6,24 @@ What was missed is asked of the metric source later, at those past instants, so 
 
 from __future__ import annotations
 
-import functools
+import asyncio
 import math
 from collections import OrderedDict
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 
-from fairlead.analysis import counters, decision, engine, history, queries
-from fairlead.analysis.counters import PodCounters, Snapshot
-from fairlead.analysis.decision import Context
-from fairlead.analysis.intervals import Interval
-from fairlead.analysis.source import AmbiguousError, MetricError, MetricSource, ProviderError
+from fairlead.analysis import decision, engine, history, limits, thresholds, unmeasured
+from fairlead.analysis.asking import Questions
+from fairlead.analysis.counters import Seen
+from fairlead.analysis.finding import Context
+from fairlead.analysis.limits import Clock
+from fairlead.analysis.outlook import outlook
+from fairlead.analysis.request import Judgement, JudgeRequest, Point
+from fairlead.analysis.source import MetricError, MetricSource, ProviderError
 from fairlead.analysis.state import LostStateError, State, dump, load
-from fairlead.api.plan import AnalysisPlan
+from fairlead.analysis.thresholds import Answer
+from fairlead.analysis.ticks import Ticks
+from fairlead.api.plan import PlanMetric, PlanQuery
 from fairlead.api.verdict import Outcome, Reason, Verdict
 
 LATE = 1.0
@@ -29,66 +34,25 @@ SHORTEST = 1.0
 """Seconds between two instants at least, whatever the plan says."""
 REMEMBERED = 512
 """Rollouts whose last counters are kept in memory."""
+PROVEN = frozenset({Reason.REGRESSION, Reason.THRESHOLD})
+"""Reasons of a rollback that stand once they were found."""
 PATIENCE = 3
 """Ticks that a metric source may fail before the verdict says so."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """The share in force: its number, and when it was reached (epoch seconds; None: not yet)."""
-
-    index: int
-    started_at: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class JudgeRequest:
-    """Which rollout to judge, and how far it is. Times are epoch seconds.
-
-    `pods` gives revision and Ready time of each pod that is or was Ready; `state` is '' at first, then what the
-    last Judgement returned. The versions are for people; revisions are shown without them.
-    """
-
-    namespace: str
-    model: str
-    canary: str
-    stable: str
-    plan: AnalysisPlan
-    started_at: float
-    stage: Stage
-    pods: Mapping[str, tuple[str, float]]
-    state: str
-    now: float
-    canary_version: str = ""
-    stable_version: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """The verdict at one judged instant."""
-
-    t: float
-    verdict: Verdict
-
-
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """The verdict now, the state to store before acting on it, and when to ask again (epoch seconds)."""
-
-    verdict: Verdict
-    state: str
-    points: tuple[Point, ...]
-    first_request_at: float | None
-    next_at: float
-
-
 @dataclass(slots=True)
 class _Memory:
-    """What spares a question: the counters at the last judged instant. And since when asking fails."""
+    """What spares a question, the counters at the last judged instant, and what was said of the questions last.
+
+    `failing_since`: since when asking fails; `complaint`: what is wrong with the counters; `said`: the newest sentence
+    about each threshold.
+    """
 
     tick: int | None = None
-    snapshot: Snapshot | None = None
+    seen: Seen | None = None
     failing_since: float | None = None
+    complaint: str = ""
+    said: dict[str, str] = field(default_factory=dict)
 
 
 class Analyst:
@@ -119,28 +83,32 @@ class _Round:
     """One call of `judge`."""
 
     def __init__(self, source: MetricSource, memory: _Memory, request: JudgeRequest) -> None:
-        self._source, self._memory, self._request = source, memory, request
-        self._lost = self._complaint = ""
-        self._query = queries.raw_counters(request.namespace, request.model, request.canary, request.stable)
+        self._memory, self._request = memory, request
+        self._lost = ""
+        self._questions = Questions(source, request.plan, request.variables)
 
     async def run(self) -> Judgement:
         request = self._request
         state = self._load()
         state.meet({pod: ready for pod, (_, ready) in request.pods.items()})
         points: list[Point] = []
-        if self._verdict(state, state.tick).reason == Reason.REGRESSION:
+        so_far = self._verdict(state, state.tick)
+        if so_far.outcome is Outcome.ROLLBACK and so_far.reason in PROVEN:
             # Proven once is proven: the verdict was stored, but whoever asked did not come to act on it.
-            return self._judgement(state, self._verdict(state, state.tick), points, request.now + request.plan.interval)
-        try:
-            if state.tick < 0 and not state.processes:
-                await self._learn(state)
-            await self._catch_up(state, points)
-        except MetricError as error:
+            return self._judgement(state, so_far, points, request.now + request.plan.interval)
+        ticks = Ticks(request, state)
+        error, answers = await asyncio.gather(
+            self._evidence(state, ticks, points), self._questions.thresholds(self._due(state))
+        )
+        self._count(state, answers)
+        if error is not None:
             verdict = self._failed(state, error)
             return self._judgement(state, verdict, points, request.now + min(request.plan.interval, 5.0))
         self._memory.failing_since = None
-        verdict = points[-1].verdict if points else self._verdict(state, state.tick)
-        return self._judgement(state, verdict, points, self._at(state.tick + 1) + LATE)
+        verdict = self._verdict_or_complaint(state, state.tick)
+        if points:
+            points[-1] = replace(points[-1], verdict=verdict)
+        return self._judgement(state, verdict, points, ticks.at(state.tick + 1) + LATE)
 
     def _load(self) -> State:
         """The stored state in the present stage; a damaged one is replaced by a new one."""
@@ -153,94 +121,71 @@ class _Round:
         engine.enter_stage(state, self._request.stage.index)
         return state
 
-    async def _learn(self, state: State) -> None:
+    async def _evidence(self, state: State, ticks: Ticks, points: list[Point]) -> MetricError | None:
+        """Take in what is due; the error that kept it from being done."""
+        try:
+            if state.tick < 0 and not state.metrics:
+                await self._learn(state, ticks)
+            await self._catch_up(state, ticks, points)
+        except MetricError as error:
+            return error
+        return None
+
+    async def _learn(self, state: State, ticks: Ticks) -> None:
         """What stable did before the rollout, for the dispersion and the latency edges."""
         request, plan = self._request, self._request.plan
         span = history.ticks(plan) * plan.interval
         start = math.ceil(request.started_at - span)
-        window = await self._source.window(self._query, start, request.started_at, plan.interval)
-        admits = functools.partial(self._admits_stable, state)
-        engine.learn(state, plan, history.intervals(window, start, plan.interval, admits))
+        window = await self._questions.window(start, request.started_at, plan.interval)
+        # As sorting the answers, this is too much for the event loop where there are many pods.
+        intervals = await asyncio.to_thread(history.intervals, window, start, plan, ticks.admits_stable)
+        engine.learn(state, plan, intervals)
 
-    async def _catch_up(self, state: State, points: list[Point]) -> None:
+    async def _catch_up(self, state: State, ticks: Ticks, points: list[Point]) -> None:
         """Judge the instants that are due, up to the first one that decides something."""
         request = self._request
         # A thousandth, so that waking up exactly at `next_at` is never a rounding error too early.
         due = math.floor((request.now - LATE + 0.001 - request.started_at) / request.plan.interval)
         first = max(state.tick + 1, due - CATCH_UP)
-        before = await self._last_snapshot(state) if first == state.tick + 1 else {}
+        before = await self._last_seen(state, ticks) if first == state.tick + 1 else Seen()
         for tick in range(first, due + 1):
-            now = await self._snapshot(tick)
-            self._note_first_request(state, now, tick)
-            engine.ingest(state, request.plan, self._interval(state, before, now, tick))
-            self._memory.tick, self._memory.snapshot = tick, now
+            now = await self._questions.at(ticks.at(tick))
+            ticks.note_first_request(now, tick)
+            interval, self._memory.complaint = ticks.interval(before, now, tick)
+            engine.ingest(state, request.plan, interval)
+            self._memory.tick, self._memory.seen = tick, now
             before = now
-            points.append(Point(self._at(tick), self._verdict_or_complaint(state, tick)))
+            points.append(Point(ticks.at(tick), self._verdict_or_complaint(state, tick)))
             if points[-1].verdict.outcome in (Outcome.ROLLBACK, Outcome.ADVANCE):
                 return
 
-    async def _last_snapshot(self, state: State) -> Snapshot:
+    async def _last_seen(self, state: State, ticks: Ticks) -> Seen:
         if state.tick < 0:
-            return {}
-        if self._memory.tick == state.tick and self._memory.snapshot is not None:
-            return self._memory.snapshot
-        return await self._snapshot(state.tick)
+            return Seen()
+        if self._memory.tick == state.tick and self._memory.seen is not None:
+            return self._memory.seen
+        return await self._questions.at(ticks.at(state.tick))
 
-    async def _snapshot(self, tick: int) -> Snapshot:
-        """The counters at an instant; none when they contradict each other, which is kept for the verdict."""
-        samples = await self._source.instant(self._query, self._at(tick))
-        self._complaint = ""
-        try:
-            return counters.snapshot(samples)
-        except AmbiguousError as error:
-            self._complaint = str(error)
-            return {}
+    def _due(self, state: State) -> Iterator[tuple[PlanMetric, int, float]]:
+        """The thresholds that are to be asked about now, with the instants."""
+        request, reached = self._request, self._request.stage.started_at
+        elapsed = request.now - LATE - request.started_at
+        for metric in request.plan.metrics:
+            query = metric.query
+            if query is None or reached is None:
+                continue
+            known = thresholds.tally(state.thresholds.get(metric.name))
+            for instant in thresholds.due(query, known, self._first(query, reached), elapsed):
+                yield metric, instant, request.started_at + instant * query.interval
 
-    def _interval(self, state: State, before: Snapshot, now: Snapshot, tick: int) -> Interval:
-        request, stage, begin = self._request, self._request.stage, self._at(tick - 1)
-        canary = [own for own in now.values() if own.revision == request.canary]
-        opened = [own.get(counters.CONNECTIONS) for own in canary if (counters.CONNECTIONS, "") in own.values]
-        grown = counters.increments(before, now)
-        connections, carried = counters.traffic(grown)
-        return Interval(
-            tick=tick,
-            t=self._at(tick),
-            stage=stage.index,
-            stage_started=stage.started_at,
-            settled=stage.started_at is not None and begin >= stage.started_at + engine.settle_time(request.plan),
-            metrics=counters.counted(
-                grown,
-                lambda pod, own: own.revision == request.canary and self._warm(state, pod, begin),
-                lambda pod, own: self._admits_stable(state, pod, own, begin),
-            ),
-            connections=sum(opened) if opened else None,
-            opened=connections,
-            carried=carried,
-            canary_seen=bool(canary),
-        )
+    def _first(self, query: PlanQuery, reached: float) -> int:
+        return thresholds.first_due(query, self._request.started_at, reached)
 
-    def _admits_stable(self, state: State, pod: str, own: PodCounters, begin: float) -> bool:
-        return own.revision == self._request.stable and self._warm(state, pod, begin)
-
-    def _warm(self, state: State, pod: str, begin: float) -> bool:
-        """Warm-up counts from the first Ready, not from each restart, or a crash loop would never leave it."""
-        ready = state.first_ready(pod)
-        return ready is not None and begin >= ready + self._request.plan.warm_up
-
-    def _note_first_request(self, state: State, now: Snapshot, tick: int) -> None:
-        """The earliest moment at which the first canary request can have come."""
-        if state.first_request_at is not None:
-            return
-        canary = [
-            pod for pod, own in now.items() if own.revision == self._request.canary and counters.requests(own) > 0
-        ]
-        if not canary:
-            return
-        ready = [since for pod in canary if (since := state.first_ready(pod)) is not None]
-        state.first_request_at = max(self._at(tick - 2), min(ready, default=0.0))
-
-    def _at(self, tick: int) -> float:
-        return self._request.started_at + tick * self._request.plan.interval
+    def _count(self, state: State, answers: list[tuple[str, int, Answer]]) -> None:
+        for name, instant, answer in answers:
+            known = thresholds.counted(thresholds.tally(state.thresholds.get(name)), instant, answer)
+            state.thresholds[name] = known.to_list()
+            self._memory.said[name] = answer.sentence
 
     def _context(self, t: float) -> Context:
         request = self._request
@@ -253,12 +198,16 @@ class _Round:
         )
 
     def _verdict(self, state: State, tick: int) -> Verdict:
-        return decision.decide(state, self._context(self._at(tick)))
+        request = self._request
+        t = request.started_at + tick * request.plan.interval
+        clock = Clock(request.started_at, request.stage.started_at, t)
+        verdict = decision.decide(state, self._context(t))
+        return limits.consider(verdict, request.plan, state.thresholds, clock, self._memory.said)
 
     def _verdict_or_complaint(self, state: State, tick: int) -> Verdict:
         verdict = self._verdict(state, tick)
-        if self._complaint and verdict.outcome != Outcome.ROLLBACK:
-            return decision.bad_query(verdict, self._complaint)
+        if self._memory.complaint and verdict.outcome != Outcome.ROLLBACK:
+            return unmeasured.bad_query(verdict, self._memory.complaint)
         return verdict
 
     def _failed(self, state: State, error: MetricError) -> Verdict:
@@ -267,14 +216,27 @@ class _Round:
         if memory.failing_since is None:
             memory.failing_since = self._request.now
         so_far = self._verdict(state, state.tick)
+        if so_far.outcome is Outcome.ROLLBACK and so_far.reason in PROVEN:
+            return so_far
         if isinstance(error, ProviderError):
             lasted = self._request.now - memory.failing_since >= PATIENCE * plan.interval
-            return decision.provider_error(so_far, str(error), plan, lasted=lasted)
-        return decision.bad_query(so_far, str(error))
+            return unmeasured.provider_error(so_far, str(error), plan, lasted=lasted)
+        return unmeasured.bad_query(so_far, str(error))
 
     def _judgement(self, state: State, verdict: Verdict, points: list[Point], next_at: float) -> Judgement:
         verdict = replace(verdict, message=self._lost + verdict.message)
-        return Judgement(verdict, dump(state), tuple(points), state.first_request_at, next_at)
+        asked = self._questions.texts
+        return Judgement(
+            verdict, dump(state), tuple(points), state.first_request_at, next_at, asked, self._outlook(state)
+        )
+
+    def _outlook(self, state: State) -> dict[int, str]:
+        """What the stages that have not begun can show."""
+        request, stage = self._request, self._request.stage
+        begun = stage.index if stage.started_at is not None else stage.index - 1
+        ahead = request.weights[max(0, begun) :]
+        told = ((weight, outlook(state, request.plan, weight)) for weight in ahead)
+        return {weight: sentence for weight, sentence in told if sentence}
 
 
 def _not_configured(request: JudgeRequest) -> Verdict:

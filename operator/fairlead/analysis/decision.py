@@ -2,246 +2,234 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
 
-from fairlead.analysis import engine, evidence, sentences
-from fairlead.analysis.engine import LATENCY
-from fairlead.analysis.state import Process, State
+from fairlead.analysis import readings, sentences, unmeasured
+from fairlead.analysis.dispersion import ENOUGH_PODS
+from fairlead.analysis.finding import LATELY, Assessment, Context, Finding, enough_connections, measurable
+from fairlead.analysis.state import State
 from fairlead.api.duration import render
-from fairlead.api.plan import AnalysisPlan, PlanMetric
+from fairlead.api.plan import PlanMetric
 from fairlead.api.verdict import Outcome, Reading, Reason, Verdict
 
-CONNECTIONS = 10
-"""Nothing is decided before the canary has had this many connections."""
-LATELY = 3
-"""Ticks without judged canary requests after which there is no data."""
 LIMIT = 1e9
 """E-values are reported up to here."""
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """Where the rollout stands at the instant `t` (epoch seconds), and the versions as people call them."""
-
-    plan: AnalysisPlan
-    t: float
-    stage_started: float | None
-    canary: str = "the canary"
-    stable: str = "stable"
-
-    @property
-    def age(self) -> float:
-        """Seconds since the stage's share was reached."""
-        return 0.0 if self.stage_started is None else self.t - self.stage_started
-
-    @property
-    def first_data_due(self) -> float:
-        """The stage age at which judged requests must have been seen; the rest is lag and a tick of patience."""
-        wait = max(self.plan.warm_up, engine.settle_time(self.plan))
-        return wait + (LATELY + 1) * self.plan.interval
+INPUTS = "input-distribution"
 
 
 def decide(state: State, where: Context) -> Verdict:
-    """The verdict on all evidence so far."""
-    readings = tuple(read(state, metric) for metric in where.plan.metrics)
-    total = min(LIMIT, sum(reading.weight * reading.evidence for reading in readings))
-    regressed = total >= 1 / where.plan.alpha and enough_connections(state)
-    verdict = _regression(readings, total, where) if regressed else _undecided(state, readings, where)
-    canary = max((reading.canary_n for reading in readings), default=0.0)
-    stable = max((reading.stable_n for reading in readings), default=0.0)
-    return replace(
-        verdict,
+    """The verdict on all evidence so far, in words."""
+    finding, found, total = assess(state, where)
+    canary = max((reading.canary_n for reading in found), default=0.0)
+    stable = max((reading.stable_n for reading in found), default=0.0)
+    return Verdict(
+        outcome=finding.outcome,
+        reason=finding.reason,
+        message=finding.say(),
+        measurable=finding.measurable,
+        culprit=finding.culprit,
         evidence=total,
         bar=1 / where.plan.alpha,
         achieved_weight=round(100 * canary / (canary + stable), 1) if canary else None,
-        readings=readings,
+        # A guard that has nothing to look at (no feedback, no classes) is not worth a line.
+        readings=tuple(reading for reading in found if reading.action == "Rollback" or reading.stable_n > 0),
+        acted=(*state.acted, *finding.acted),
     )
 
 
-def read(state: State, metric: PlanMetric) -> Reading:
-    """One metric's numbers. Of a latency's edges the one is shown that speaks loudest against the canary."""
-    names = [name for name in engine.keys(metric, state) if name in state.processes]
-    processes = [state.processes[name] for name in names]
-    if not processes:
-        return Reading(metric.name, 0, 0, 0, 0, 1.0, 1.0, metric.weight, _kind(metric))
-    against = [min(LIMIT, evidence.mixture(p.bad) + 1 - state.spent) for p in processes]
-    place = max(range(len(against)), key=against.__getitem__)
-    shown = processes[place]
-    detail = sentences.slower(state.edges[place]) if metric.name == LATENCY else ""
-    return Reading(
-        name=metric.name,
-        canary_n=shown.canary.n,
-        canary_k=shown.canary.k,
-        stable_n=shown.stable.n,
-        stable_k=shown.stable.k,
-        evidence=sum(against) / len(against),
-        evidence_ok=min(min(LIMIT, evidence.mixture(p.ok)) for p in processes),
-        weight=metric.weight,
-        detail=detail,
-    )
+def assess(state: State, where: Context, *, intervals: bool = True) -> Assessment:
+    """The verdict on all evidence so far, in numbers."""
+    alpha = where.plan.alpha
+    found = tuple([readings.read(state, metric, alpha, intervals=intervals) for metric in where.judged])
+    total = 0.0
+    for place in where.required:
+        reading = found[place]
+        total += reading.weight * reading.evidence
+    total = min(LIMIT, total)
+    return Assessment(_finding(state, where, found, total), found, total)
 
 
-def enough_connections(state: State) -> bool:
-    """Enough connections for a verdict: requests of one connection are not independent."""
-    return (state.connections or 0.0) >= CONNECTIONS
+def _finding(state: State, where: Context, found: tuple[Reading, ...], total: float) -> Finding:
+    plan = where.plan
+    if biased := _biased(state, where, found):
+        return biased
+    if total >= 1 / plan.alpha and enough_connections(state, plan):
+        return _regression(state, where, found, total)
+    return _undecided(state, where, found)
 
 
-def measurable(state: State) -> bool:
-    """Canary requests of this stage were judged lately."""
-    return state.last_data is not None and state.tick - state.last_data <= LATELY
+def _biased(state: State, where: Context, found: tuple[Reading, ...]) -> Finding | None:
+    """Whether routing is not what the comparison takes it for: then nothing that is seen can be laid to the model."""
+    plan = where.plan
+    if plan.routing == "connection" and plan.max_connection_age <= 0:
+        return Finding(Outcome.INCONCLUSIVE, Reason.UNKNOWN_CONNECTION_AGE, unmeasured.unknown_age, measurable=False)
+    split = state.split
+    if split.total > 0 and split.evidence(1 - state.spent) >= 1 / plan.alpha:
+        return Finding(
+            Outcome.INCONCLUSIVE, Reason.SPLIT, lambda: sentences.split(state.split, where.canary, plan.routing),
+            acted=("split",),
+        )  # fmt: skip
+    for place in where.guards:
+        metric, reading = where.judged[place], found[place]
+        if metric.name == INPUTS and metric.action == "Hold" and reading.evidence >= 1 / plan.alpha:
+            say = _apart(reading, where, metric.tolerance, "the arms do not get the same requests")
+            return Finding(Outcome.INCONCLUSIVE, Reason.INPUTS_DIFFER, say, culprit=metric.name, acted=("inputs",))
+    return None
 
 
-def _regression(readings: tuple[Reading, ...], total: float, where: Context) -> Verdict:
-    culprit = max(readings, key=lambda reading: reading.weight * reading.evidence)
-    numbers = f"evidence {sentences.evidence(total)}, the bar is {1 / where.plan.alpha:g}"
-    message = f"{sentences.compared(culprit, where.stable)}: {numbers}"
-    return Verdict(Outcome.ROLLBACK, Reason.REGRESSION, message, culprit=culprit.name)
+def _fired(where: Context, found: tuple[Reading, ...], action: str) -> tuple[PlanMetric, Reading] | None:
+    """The first metric whose proof against the canary holds it, or bars its promotion."""
+    for place in where.guards:
+        metric, reading = where.judged[place], found[place]
+        if metric.action == action and reading.evidence >= 1 / where.plan.alpha:
+            return metric, reading
+    return None
 
 
-def _undecided(state: State, readings: tuple[Reading, ...], where: Context) -> Verdict:
+def _regression(state: State, where: Context, found: tuple[Reading, ...], total: float) -> Finding:
+    place = max(where.required, key=lambda place: found[place].weight * found[place].evidence)
+    metric, culprit = where.judged[place], found[place]
+    if readings.placebo(state, where.plan, metric):
+        return Finding(
+            Outcome.INCONCLUSIVE,
+            Reason.PLACEBO,
+            lambda: (
+                f"{sentences.compared(culprit, where.stable)}, but the pods of {where.stable} differ as much from "
+                "each other: find out what makes them unlike"
+            ),
+            culprit=metric.name,
+            acted=("placebo",),
+        )
+
+    def say() -> str:
+        numbers = f"evidence {sentences.evidence(total)}, the bar is {1 / where.plan.alpha:g}"
+        return f"{sentences.compared(culprit, where.stable)}: {numbers}"
+
+    return Finding(Outcome.ROLLBACK, Reason.REGRESSION, say, culprit=culprit.name)
+
+
+def _undecided(state: State, where: Context, found: tuple[Reading, ...]) -> Finding:
     """No regression is proven: may the stage end, must it wait, or can it not be told?"""
     plan = where.plan
-    if plan.max_connection_age <= 0:
-        return _unknown_age()
-    if not readings:
-        return Verdict(Outcome.INCONCLUSIVE, Reason.BAD_QUERY, "there is no metric to judge by", measurable=False)
+    if not where.required:
+        return Finding(
+            Outcome.INCONCLUSIVE, Reason.BAD_QUERY, lambda: "there is no metric to judge by", measurable=False
+        )
     if not measurable(state):
-        return _without_data(state, where)
-    if not enough_connections(state):
-        return _few_connections(state, where)
-    if all(reading.evidence_ok >= 1 / plan.beta for reading in readings):
-        return _proven(readings, where)
+        return unmeasured.without_data(state, where)
+    if not enough_connections(state, plan):
+        return unmeasured.few_connections(state, where)
+    if where.guards:
+        if held := _fired(where, found, "Hold"):
+            say = _held(*held, where)
+            return Finding(Outcome.INCONCLUSIVE, Reason.PREDICTIONS_DIFFER, say, culprit=held[0].name)
+        if barred := _fired(where, found, "Veto"):
+            say = _worse(barred[1], where, "which bars the promotion")
+            return Finding(Outcome.INCONCLUSIVE, Reason.VETO, say, culprit=barred[0].name, acted=("veto",))
+    return _within_noise(state, where, found) or _vanished(state, where, found) or _passage(state, where, found)
+
+
+def _vanished(state: State, where: Context, found: tuple[Reading, ...]) -> Finding | None:
+    """A metric that was there in this stage and is no more: its old counts say nothing of what happens now."""
+    for place in where.required:
+        metric = state.metrics.get(where.judged[place].name)
+        seen = metric.last_data if metric is not None else None
+        if seen is not None and state.tick - seen > LATELY:
+            lately = render((state.tick - seen) * where.plan.interval)
+            return unmeasured.no_data(where, f"{sentences.subject(found[place])} have not been counted for {lately}")
+    return None
+
+
+def _passage(state: State, where: Context, found: tuple[Reading, ...]) -> Finding:
+    plan = where.plan
+    least = min([found[place] for place in where.required], key=_evidence_ok)
+    if least.evidence_ok >= 1 / plan.beta:
+        return _proven(least, where)
     if where.age >= plan.max_step:
-        return _out_of_time(state, readings, where)
-    waited_for = min(readings, key=lambda reading: reading.evidence_ok)
-    return Verdict(Outcome.CONTINUE, Reason.COLLECTING, sentences.not_yet(waited_for, where.stable))
+        return _out_of_time(state, where, found)
+    return Finding(Outcome.CONTINUE, Reason.COLLECTING, lambda: sentences.not_yet(least, where.stable))
 
 
-def _proven(readings: tuple[Reading, ...], where: Context) -> Verdict:
-    least = min(readings, key=lambda reading: reading.evidence_ok)
-    proof = f"{where.canary} is not worse than its margins on every metric; {sentences.compared(least, where.stable)}"
-    if where.age < where.plan.min_step:
-        rest = render(where.plan.min_step - where.age)
-        return Verdict(Outcome.CONTINUE, Reason.COLLECTING, f"{proof}; the step lasts {rest} more")
-    return Verdict(Outcome.ADVANCE, Reason.PROVEN, proof)
+def _evidence_ok(reading: Reading) -> float:
+    return reading.evidence_ok
 
 
-def _out_of_time(state: State, readings: tuple[Reading, ...], where: Context) -> Verdict:
+def _within_noise(state: State, where: Context, found: tuple[Reading, ...]) -> Finding | None:
+    """With few stable pods their spread is hardly known: what lies within it is nobody's fault and nobody's proof."""
+    if not 0 < state.stable_pods < ENOUGH_PODS:
+        return None
+    for place in where.required:
+        if readings.within_noise(state, where.plan, where.judged[place]):
+            so = (
+                f"which {state.stable_pods} pods as unlike each other as those of {where.stable} may show by chance; "
+                f"{ENOUGH_PODS} of them would tell"
+            )
+            say = _worse(found[place], where, so)
+            return Finding(Outcome.INCONCLUSIVE, Reason.POD_NOISE, say, culprit=found[place].name)
+    return None
+
+
+def _worse(reading: Reading, where: Context, so: str) -> Callable[[], str]:
+    return lambda: f"{sentences.compared(reading, where.stable)}, {so}"
+
+
+def _proven(least: Reading, where: Context) -> Finding:
+    def proof() -> str:
+        compared = sentences.compared(least, where.stable)
+        return f"{where.canary} is not worse than its margins on every metric; {compared}"
+
+    rest = where.plan.min_step - where.age
+    if rest > 0:
+        say = lambda: f"{proof()}; the step lasts {render(rest)} more"  # noqa: E731
+        return Finding(Outcome.CONTINUE, Reason.COLLECTING, say, acted=("min-step",))
+    return Finding(Outcome.ADVANCE, Reason.PROVEN, proof)
+
+
+def _out_of_time(state: State, where: Context, found: tuple[Reading, ...]) -> Finding:
+    """The stage has lasted `maxStep`: the policy decides."""
     plan, age = where.plan, render(where.plan.max_step)
-    least = min(readings, key=lambda reading: reading.evidence_ok)
-    fewest = min(readings, key=lambda reading: reading.canary_n)
+    required = [found[place] for place in where.required]
+    fewest = min(required, key=lambda reading: reading.canary_n)
+    compared = sentences.compared(min(required, key=_evidence_ok), where.stable)
     seen = fewest.canary_n
+    outside = next((metric for metric in _required(where) if _beyond(state, metric) is not None), None)
     if seen == 0:
         message = f"{sentences.subject(fewest)} cannot be judged: no such counts of both revisions in {age}"
     elif plan.policy == "ProvenNonInferior":
-        message = f"not proven within {age}: {sentences.compared(least, where.stable)}"
+        message = f"not proven within {age}: {compared}"
     elif seen < plan.min_samples:
         message = f"only {sentences.count(seen)} of the {sentences.count(plan.min_samples)} requests needed in {age}"
-    elif outside := next((m for m in plan.metrics if beyond_margin(state, m)), None):
-        reading = next(r for r in readings if r.name == outside.name)
-        message = (
-            f"no regression is proven, but the estimate is beyond the margin: {_worst(state, outside, reading, where)}"
-        )
+    elif outside:
+        message = f"no regression is proven, but the estimate is beyond the margin: {_worst(state, outside, where)}"
     else:
-        message = f"no evidence of harm in {sentences.count(seen)} requests; {sentences.compared(least, where.stable)}"
-        return Verdict(Outcome.ADVANCE, Reason.NO_HARM_SEEN, message)
-    return Verdict(Outcome.INCONCLUSIVE, Reason.NOT_PROVEN, message)
+        message = f"no evidence of harm in {sentences.count(seen)} requests; {compared}"
+        return Finding(Outcome.ADVANCE, Reason.NO_HARM_SEEN, lambda: message, acted=("max-step",))
+    return Finding(Outcome.INCONCLUSIVE, Reason.NOT_PROVEN, lambda: message, acted=("max-step",))
 
 
-def beyond_margin(state: State, metric: PlanMetric) -> list[str]:
-    """The metric's processes with an estimate beyond the promotion margin, or with no stable to compare with."""
-    names = engine.keys(metric, state)
-    return [name for name in names if _outside(state.processes[name], metric)] if names else [metric.name]
+def _required(where: Context) -> list[PlanMetric]:
+    return [where.judged[place] for place in where.required]
 
 
-def _outside(p: Process, metric: PlanMetric) -> bool:
-    if p.stable.n <= 0:
-        return True
-    allowed = metric.promotion.ratio * p.stable.k / p.stable.n + metric.promotion.absolute
-    # One bad request is an accident, whatever share it makes of few requests.
-    return p.canary.k > max(1.0, allowed * p.canary.n)
+def _beyond(state: State, known: PlanMetric) -> int | None:
+    return readings.beyond(state.metrics.get(known.name), known, promotion=True)
 
 
-def _worst(state: State, metric: PlanMetric, reading: Reading, where: Context) -> str:
+def _worst(state: State, known: PlanMetric, where: Context) -> str:
     """The sentence about the edge that is beyond the margin, which need not be the loudest one."""
-    name = beyond_margin(state, metric)[0]
-    p = state.processes.get(name)
-    if p is None:
-        return f"{sentences.subject(reading)} could not be compared, stable had too few requests"
-    detail = sentences.slower(float(name.partition(">")[2])) if ">" in name else ""
-    shown = Reading(metric.name, *p.canary, *p.stable, 1.0, 1.0, metric.weight, detail)
-    return sentences.compared(shown, where.stable)
+    metric = state.metrics.get(known.name)
+    place = _beyond(state, known)
+    if metric is None or place is None or not metric.processes:
+        return f"{known.name} could not be compared, stable had too few requests"
+    return sentences.compared(readings.reading_at(metric, known, place), where.stable)
 
 
-def _few_connections(state: State, where: Context) -> Verdict:
-    if state.connections is None:
-        message = "the canary's pods export no fairlead_connections_opened_total, so how clients are spread is unknown"
-        return Verdict(Outcome.INCONCLUSIVE, Reason.UNKNOWN_CONNECTION_AGE, message)
-    message = f"{state.connections:g} connections to {where.canary} so far, {CONNECTIONS} are needed before a verdict"
-    late = where.age >= where.plan.max_step
-    outcome = Outcome.INCONCLUSIVE if late else Outcome.CONTINUE
-    return Verdict(outcome, Reason.NOT_PROVEN if late else Reason.COLLECTING, message)
+def _held(metric: PlanMetric, reading: Reading, where: Context) -> Callable[[], str]:
+    so = "a person has to say whether that is meant"
+    if metric.kind == "categorical":
+        return _apart(reading, where, metric.tolerance, so)
+    return _worse(reading, where, so)
 
 
-def _unknown_age() -> Verdict:
-    message = (
-        "connections to the pods may live for ever, so the share of the traffic cannot be relied on; "
-        "give them a maximum age"
-    )
-    return Verdict(Outcome.INCONCLUSIVE, Reason.UNKNOWN_CONNECTION_AGE, message, measurable=False)
-
-
-def _without_data(state: State, where: Context) -> Verdict:
-    if where.stage_started is None:
-        return _collecting("the share of the step is not reached yet; judging begins then")
-    if state.last_data is None and where.age < where.first_data_due:
-        return _collecting("the share is in force; judging begins when pods have warmed up and connections have moved")
-    if not state.canary_seen:
-        message = (
-            f"Prometheus has no series of {where.canary}: are its pods scraped, with their namespace and pod labels?"
-        )
-    else:
-        message = f"{where.canary} has had no requests that can be judged for {render(LATELY * where.plan.interval)}"
-    return no_data(where, message)
-
-
-def no_data(where: Context, message: str) -> Verdict:
-    """What the user asked for when the canary has no data."""
-    plan = where.plan
-    if plan.on_no_data == "Fail":
-        return Verdict(Outcome.ROLLBACK, Reason.NO_DATA, f"{message}; onNoData is Fail", measurable=False)
-    if plan.on_no_data == "Pass" and where.age >= plan.min_step:
-        return Verdict(Outcome.ADVANCE, Reason.NO_DATA, f"{message}; onNoData is Pass")
-    ways = "send it requests, or set analysis.disabled to roll out on readiness alone"
-    return Verdict(Outcome.INCONCLUSIVE, Reason.NO_DATA, f"{message}; {ways}", measurable=False)
-
-
-def provider_error(so_far: Verdict, message: str, plan: AnalysisPlan, *, lasted: bool) -> Verdict:
-    """The verdict while the metrics cannot be asked for; `lasted`: patience is over."""
-    outcome = Outcome.CONTINUE
-    if lasted:
-        outcome = Outcome.ROLLBACK if plan.on_provider_error == "Fail" else Outcome.INCONCLUSIVE
-        message += "; onProviderError is Fail" if plan.on_provider_error == "Fail" else "; the rollout waits"
-    return replace(
-        so_far, outcome=outcome, reason=Reason.PROVIDER_ERROR, message=message, measurable=False, culprit=None
-    )
-
-
-def bad_query(so_far: Verdict, message: str) -> Verdict:
-    """The verdict when the question is refused or its answer contradicts itself: a person has to mend it."""
-    return replace(
-        so_far,
-        outcome=Outcome.INCONCLUSIVE,
-        reason=Reason.BAD_QUERY,
-        message=message,
-        measurable=False,
-        culprit=None,
-    )
-
-
-def _collecting(message: str) -> Verdict:
-    return Verdict(Outcome.CONTINUE, Reason.COLLECTING, message, measurable=False)
-
-
-def _kind(metric: PlanMetric) -> str:
-    return "latency (no edges chosen yet)" if metric.name == LATENCY else ""
+def _apart(reading: Reading, where: Context, tolerance: float, so: str) -> Callable[[], str]:
+    return lambda: f"{sentences.apart(reading, where.stable, tolerance)}; {so}"

@@ -1,31 +1,20 @@
 """The engine: from intervals to evidence. Nothing here asks anyone or knows the time of day.
 
 `ingest` takes the intervals of a rollout one after the other and updates the state in place; what the state
-then means is decided in `decision.py`. A canary interval is judged one tick late, when the stable windows
-before, beside and after it are all known.
+then means is decided in `decision.py`. Where pods count, an interval is judged one tick late, when the stable windows
+before, beside and after it are all known; what a router counts is judged at once.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
+from typing import cast
 
-from fairlead.analysis import evidence
-from fairlead.analysis.evidence import BETTER, WORSE, Counts, Margin
-from fairlead.analysis.intervals import Interval, MetricCounts
-from fairlead.analysis.state import COMPARED_PODS, ZERO, Process, State
-from fairlead.api.plan import AnalysisPlan, PlanMargin, PlanMetric
-
-LATENCY = "latency"
-QUANTILES = (0.5, 0.75, 0.9, 0.95, 0.99, 0.999)
-"""The judged latency edges are the ones nearest to these quantiles of stable."""
-SKETCH = 100
-"""Stable requests that the choice of the edges needs."""
-
-
-def block_ticks(plan: AnalysisPlan) -> int:
-    """Length of a block: long enough that connections have come and gone within it."""
-    return max(1, math.ceil(max(60.0, 2 * plan.max_connection_age) / plan.interval))
+from fairlead.analysis import clumping, counting, evidence, weighing
+from fairlead.analysis.dispersion import Spread
+from fairlead.analysis.intervals import WHOLE, Interval, MetricCounts
+from fairlead.analysis.state import NO_REQUESTS, Metric, State
+from fairlead.api.plan import AnalysisPlan, PlanMetric
 
 
 def settle_time(plan: AnalysisPlan) -> float:
@@ -34,17 +23,8 @@ def settle_time(plan: AnalysisPlan) -> float:
     Connections live on where they were for up to their maximum age (a fifth is allowed for stragglers), and a
     pod's counters at an instant are up to one scrape old.
     """
-    return 1.2 * plan.max_connection_age + plan.interval
-
-
-def keys(metric: PlanMetric, state: State) -> list[str]:
-    """The names of the metric's processes: itself, or one for each judged edge."""
-    return [edge_key(edge) for edge in state.edges] if metric.name == LATENCY else [metric.name]
-
-
-def edge_key(edge: float) -> str:
-    """The name of the process that judges requests slower than `edge` seconds."""
-    return f"{LATENCY}>{edge:.12g}"
+    scrape = plan.interval if plan.counted_at == "pod" else 0.0
+    return scrape + (1.2 * plan.max_connection_age if plan.routing == "connection" else 0.0)
 
 
 def enter_stage(state: State, stage: int) -> None:
@@ -52,49 +32,109 @@ def enter_stage(state: State, stage: int) -> None:
     if stage == state.stage:
         return
     state.stage, state.stage_judged, state.last_data, state.waiting = stage, 0, None, False
-    for process in state.processes.values():
-        process.ok, process.canary, process.stable = evidence.ONES, ZERO, ZERO
+    for metric in state.metrics.values():
+        if metric.late:
+            continue
+        metric.canary = metric.stable = 0.0
+        metric.last_data = None
+        for process in metric.processes:
+            process.ok, process.canary, process.stable = list(evidence.ONES), 0.0, 0.0
+            for curve in process.estimate.curves:
+                curve.begin_stage()
 
 
 def learn(state: State, plan: AnalysisPlan, history: Iterable[Interval]) -> None:
-    """Take in intervals from before the rollout, for the latency edges and the dispersion only."""
+    """Take in intervals from before the rollout, for the latency edges, the dispersion and the noise floor only."""
     intervals = list(history)
     for interval in intervals:
-        _sketch(state, interval)
-    _choose_edges(state)
-    _add_processes(state, plan)
+        for known in plan.metrics:
+            counts = interval.metrics.get(known.name)
+            if counts is not None and counts.kind != weighing.CATEGORICAL:
+                counting.prepare(_metric(state, known.name), counts, pooled=False)
     for interval in intervals:
-        _disperse(state, plan, interval.tick, _stable_cells(state, interval))
-        _count_connections(state, interval)
-    _forget_windows(state)
+        for known in plan.metrics:
+            metric, counts = _metric(state, known.name), interval.metrics.get(known.name)
+            if counts is not None and metric.processes and counting.fits(metric, counts):
+                clumping.disperse(metric, counting.stable_cells(metric, counts), history=True)
+        clumping.end_block(state, plan, interval.tick)
+        _count(state, plan, interval)
+    for metric in state.metrics.values():
+        for process in metric.processes:
+            if not metric.whole and not process.spread.visible():
+                # Neighbouring intervals of a whole arm differ by drift too: only what is plain to see is taken for it.
+                process.spread = Spread()
+        metric.block, metric.last = {}, []
+        metric.waiting = metric.before = metric.beside = NO_REQUESTS
+    state.block = None
 
 
 def ingest(state: State, plan: AnalysisPlan, interval: Interval) -> None:
     """Take in the next interval. One that was taken in already changes nothing."""
     if interval.tick <= state.tick:
         return
-    enter_stage(state, interval.stage)
-    _add_processes(state, plan)
-    if interval.tick != state.tick + 1:
-        _forget_windows(state)
-    stable = _stable_cells(state, interval)
-    totals = {key: _total(cells.values()) for key, cells in stable.items()}
-    if state.waiting:
-        _judge(state, plan, totals)
-    _queue(state, interval, stable)
-    _disperse(state, plan, interval.tick, stable)
-    if not state.edges:
-        _sketch(state, interval)
-        _choose_edges(state)
-        _add_processes(state, plan)
-    _note(state, interval)
+    follows = interval.tick == state.tick + 1
+    acted = judge_waiting(state, plan, interval if follows else None)
+    if not follows:
+        forget_windows(state)
+    take(state, plan, interval)
+    if acted:
+        state.acted = (*state.acted, *(rule for rule in acted if rule not in state.acted))
 
 
-def _judge(state: State, plan: AnalysisPlan, after: Mapping[str, Counts]) -> None:
-    """Turn the waiting canary interval into evidence."""
-    waiting = [p.waiting.n for p in state.processes.values()]
-    if max(waiting, default=0.0) <= 0:
-        return
+def take(state: State, plan: AnalysisPlan, interval: Interval) -> None:
+    """Take in an interval, once the one before it was judged; judge it at once where nothing comes late."""
+    if interval.stage != state.stage:
+        enter_stage(state, interval.stage)
+    settled = state.waiting = interval.settled
+    state.canary_pods, state.stable_pods = _pods(interval, canary=True), _pods(interval, canary=False)
+    for known in plan.metrics:
+        metric, counts = _metric(state, known.name), interval.metrics.get(known.name)
+        if counts is not None and (not metric.processes or metric.schema != counts.schema):
+            _prepare(metric, counts, state.spent, pooled=settled)
+        if counts is not None and metric.processes and counting.fits(metric, counts):
+            _queue(state, plan, known, metric, counts)
+        else:
+            metric.before, metric.beside, metric.waiting = metric.beside, NO_REQUESTS, NO_REQUESTS
+    clumping.end_block(state, plan, interval.tick)
+    state.traffic = _traffic(state, plan, interval) if settled and interval.share is not None else None
+    _note(state, plan, interval)
+    if interval.late:
+        _judge_late(state, plan, interval)
+    if plan.counted_at == "router":
+        judge_waiting(state, plan, None)
+
+
+def judge_waiting(state: State, plan: AnalysisPlan, following: Interval | None) -> tuple[str, ...]:
+    """Turn the waiting interval into evidence; `following` gives the stable window after it, where there is one.
+
+    Returns the rules that acted on it.
+    """
+    if not state.waiting:
+        return ()
+    state.waiting = False
+    judged = [(known, metric) for known in plan.metrics if not (metric := state.metrics[known.name]).late]
+    if not any(_judgeable(metric) for _, metric in judged):
+        return ()
+    mass = _next_onset(state)
+    if state.traffic is not None:
+        state.split.add(*state.traffic, mass)
+    acted: dict[str, None] = {}
+    for known, metric in judged:
+        if _judgeable(metric):
+            weighing.judge(state, known, metric, weighing.windows(plan, metric, known.name, following), mass, acted)
+            metric.witness.settle(clumping.memory_ticks(plan))
+            metric.last_data = state.tick
+            metric.waiting = NO_REQUESTS
+        else:
+            for process in metric.processes:  # no data is e = 1, but the onset may have been now
+                process.bad = evidence.against(process.bad, evidence.ONES, mass)
+    if acted:
+        state.acted = (*state.acted, *acted)
+    return tuple(acted)
+
+
+def _next_onset(state: State) -> float:
+    """Count one more judged interval; returns the prior mass on a regression that begins with it."""
     state.judged += 1
     mass = evidence.onset(state.judged)
     if state.stage_judged == 0:
@@ -103,136 +143,122 @@ def _judge(state: State, plan: AnalysisPlan, after: Mapping[str, Counts]) -> Non
     state.stage_judged += 1
     state.last_data = state.tick
     state.spent += mass
-    for metric in plan.metrics:
-        for key in keys(metric, state):
-            process = state.processes[key]
-            _judge_one(process, metric, (process.before, process.beside, after.get(key, ZERO)), mass)
+    return mass
 
 
-def _judge_one(p: Process, metric: PlanMetric, windows: tuple[Counts, Counts, Counts], mass: float) -> None:
-    worse = evidence.aligned(p.waiting, windows, _margin(metric.rollback), WORSE, p.phi)
-    better = evidence.aligned(p.waiting, windows, _margin(metric.promotion), BETTER, p.phi)
-    p.bad, p.ok = evidence.against(p.bad, worse, mass), evidence.product(p.ok, better)
-    p.canary, p.stable = _total((p.canary, p.waiting)), _total((p.stable, p.beside))
-
-
-def _queue(state: State, interval: Interval, stable: Mapping[str, Mapping[str, Counts]]) -> None:
-    """Let the interval's canary counts wait for the next stable window."""
-    state.waiting = interval.settled
-    canary = _canary_totals(state, interval)
-    for key, p in state.processes.items():
-        cells = stable.get(key, {}).values()
-        p.waiting, p.before, p.beside = canary.get(key, ZERO), p.beside, _total(cells)
-        p.phi = p.spread.phi(state.whole.get(key, {}).values())
-        if sum(cell.n > 0 for cell in cells) <= 1:
-            # A lone stable pod shows no dispersion, so all requests of a connection are taken as one.
-            p.phi = max(p.phi, state.carried / max(1.0, state.opened))
-
-
-def _forget_windows(state: State) -> None:
+def forget_windows(state: State) -> None:
     """After a gap nothing can be aligned: the next interval starts anew."""
-    state.waiting, state.block, state.cells = False, None, {}
-    for p in state.processes.values():
-        p.waiting = p.before = p.beside = ZERO
+    state.block = None
+    for metric in state.metrics.values():
+        metric.block = {}
+        metric.waiting = metric.before = metric.beside = NO_REQUESTS
 
 
-def _disperse(state: State, plan: AnalysisPlan, tick: int, stable: Mapping[str, Mapping[str, Counts]]) -> None:
-    """Update the dispersion with the interval, and with the block when it ends one."""
-    if state.block is None:
-        state.block = tick
-    for key, p in state.processes.items():
-        cells = stable.get(key, {})
-        p.spread.add_tick(cells.values())
-        for sums in (state.cells.setdefault(key, {}), state.whole.setdefault(key, {})):
-            _add_up(sums, cells)
-    if tick + 1 - state.block < block_ticks(plan):
+def _prepare(metric: Metric, counts: MetricCounts, spent: float, *, pooled: bool) -> None:
+    """Fix the metric's tests; one that joins late has been at e = 1 so far."""
+    known = bool(metric.processes)
+    counting.prepare(metric, counts, pooled=pooled)
+    if not known and spent:
+        for process in metric.processes:
+            process.bad = evidence.rounded([spent] * evidence.POINTS)
+
+
+def _judgeable(metric: Metric) -> bool:
+    return bool(metric.processes) and metric.waiting.n > 0 and metric.beside.n > 0
+
+
+def _queue(state: State, plan: AnalysisPlan, known: PlanMetric, metric: Metric, counts: MetricCounts) -> None:
+    """Let the interval's canary counts wait for the next stable window; dispersion is that of data before it."""
+    events: frozenset[int] = frozenset()
+    if metric.kind == weighing.CATEGORICAL:
+        events = metric.witness.classes()
+    cells = counting.stable_cells(metric, counts, events)
+    metric.before, metric.beside = metric.beside, counting.total(cells.values())
+    metric.waiting = counting.canary_window(metric, counts, known, events) if state.waiting else NO_REQUESTS
+    if metric.kind == weighing.CATEGORICAL and _judgeable(metric):
+        arms = (counts.canary, counts.stable)
+        metric.witness.note(*(cast("Iterable[Mapping[str, float]]", arm.values()) for arm in arms))
+    whole = WHOLE in cells
+    if (cells and not whole) or metric.whole or metric.processes[0].spread.tick_df:
+        clumping.weaken_waiting(state, metric, len(cells))
+        clumping.disperse(metric, cells, history=False)
+    if plan.routing == "connection" and (whole or len(cells) <= 1 or metric.kind == weighing.CATEGORICAL):
+        # A lone stable pod shows no dispersion, so all requests of a connection are taken as one. And what a client
+        # asks for is much the same from one request to the next, which few pods show too late.
+        lone = state.carried / max(1.0, state.opened)
+        for process in metric.processes:
+            process.phi = max(process.phi, lone)
+
+
+def _judge_late(state: State, plan: AnalysisPlan, interval: Interval) -> None:
+    """Ground truth has a clock of its own, and its windows are those of the requests: nothing to align."""
+    known = [metric for metric in plan.metrics if metric.name in interval.late]
+    if not known:
         return
-    for key, p in state.processes.items():
-        p.spread.add_block(state.cells[key].values())
-    state.block, state.cells = None, {}
+    state.late_judged += 1
+    mass = evidence.onset(state.late_judged)
+    state.late_spent += mass
+    for planned in known:
+        metric, counts = _metric(state, planned.name), interval.late[planned.name]
+        metric.late = True
+        _prepare(metric, counts, state.late_spent - mass, pooled=True)
+        if not metric.processes or not counting.fits(metric, counts):
+            continue
+        cells = counting.stable_cells(metric, counts)
+        if WHOLE not in cells:
+            clumping.weaken_waiting(state, metric, len(cells))
+            clumping.disperse(metric, cells, history=False)
+        metric.beside = counting.total(cells.values())
+        metric.waiting = counting.canary_window(metric, counts, planned)
+        if _judgeable(metric):
+            weighing.judge(state, planned, metric, [metric.beside], mass, {})
+            metric.witness.settle(0)
+            metric.last_data = interval.tick
+        metric.waiting = metric.beside = NO_REQUESTS
 
 
-def _add_up(sums: dict[str, Counts], cells: Mapping[str, Counts]) -> None:
-    """Add the pods' counts; a pod beyond the number that is kept takes the place of one that is gone."""
-    for pod in sorted(cells):
-        if pod not in sums and len(sums) >= COMPARED_PODS:
-            gone = next((old for old in sums if old not in cells), None)
-            if gone is None:
-                continue
-            del sums[gone]
-        sums[pod] = _total((sums.get(pod, ZERO), cells[pod]))
-
-
-def _sketch(state: State, interval: Interval) -> None:
-    counts = interval.metrics.get(LATENCY)
-    if counts is None or state.edges:
-        return
-    if {*counts.edges, -1.0} != set(state.sketch):
-        state.sketch = dict.fromkeys((-1.0, *counts.edges), 0.0)
-    for cells in counts.stable.values():
-        for edge, value in zip((-1.0, *counts.edges), cells, strict=True):
-            state.sketch[edge] += value
-
-
-def _choose_edges(state: State) -> None:
-    """Take the edges whose tails are nearest to the quantiles' ones, on the logarithmic scale."""
-    n = state.sketch.get(-1.0, 0.0)
-    if state.edges or n < SKETCH or len(state.sketch) <= 1:
-        return
-    tails = {edge: max(above, 0.5) / n for edge, above in state.sketch.items() if edge >= 0}
-    chosen = {min(tails, key=lambda edge: (abs(math.log(tails[edge] / (1 - q))), edge)) for q in QUANTILES}
-    state.edges, state.sketch = tuple(sorted(chosen)), {}
-
-
-def _add_processes(state: State, plan: AnalysisPlan) -> None:
-    for metric in plan.metrics:
-        for key in keys(metric, state):
-            if key not in state.processes:
-                state.processes[key] = Process()
-
-
-def _note(state: State, interval: Interval) -> None:
+def _note(state: State, plan: AnalysisPlan, interval: Interval) -> None:
     state.tick, state.canary_seen = interval.tick, interval.canary_seen
+    state.acted = interval.acted if interval.settled else (*interval.acted, "settling")
     if interval.connections is not None:
         state.connections = max(interval.connections, state.connections or 0.0)
-    _count_connections(state, interval)
+    _count(state, plan, interval)
 
 
-def _count_connections(state: State, interval: Interval) -> None:
-    state.opened, state.carried = state.opened + interval.opened, state.carried + interval.carried
+def _count(state: State, plan: AnalysisPlan, interval: Interval) -> None:
+    if interval.carried:
+        state.opened += interval.opened
+        state.carried += interval.carried
+        state.seconds += plan.interval
 
 
-def _stable_cells(state: State, interval: Interval) -> dict[str, dict[str, Counts]]:
-    """Stable's counts by process and pod."""
-    out: dict[str, dict[str, Counts]] = {}
-    for name, counts in interval.metrics.items():
-        for key, cut in _cuts(state, name, counts).items():
-            out[key] = {pod: Counts(cells[0], cells[cut]) for pod, cells in counts.stable.items()}
-    return out
+def _traffic(state: State, plan: AnalysisPlan, interval: Interval) -> tuple[float, float, float] | None:
+    """The canary's count, both arms' count and its due share: of connections where those are balanced."""
+    share = interval.share or 0.0
+    if plan.routing == "connection":
+        return None if interval.opened_canary is None else (interval.opened_canary, interval.opened, share)
+    canary = stable = before = 0.0
+    for metric in state.metrics.values():
+        if not metric.late and metric.waiting.n + metric.beside.n > canary + stable:
+            canary, stable, before = metric.waiting.n, metric.beside.n, metric.before.n
+    if plan.counted_at == "pod" and before > 0:
+        # Counted by pods at different instants, the arms' windows differ: the one counts that speaks for the share.
+        stable = min(stable, before, key=lambda n: abs(canary - share * (canary + n)))
+    return canary, canary + stable, share
 
 
-def _canary_totals(state: State, interval: Interval) -> dict[str, Counts]:
-    out: dict[str, Counts] = {}
-    for name, counts in interval.metrics.items():
-        for key, cut in _cuts(state, name, counts).items():
-            out[key] = _total(Counts(cells[0], cells[cut]) for cells in counts.canary.values())
-    return out
+def _pods(interval: Interval, *, canary: bool) -> int:
+    """Pods that are told apart; 0 where an arm is counted as a whole, 1 at least for a canary."""
+    most = 0
+    for counts in interval.metrics.values():
+        arm = counts.canary if canary else counts.stable
+        if len(arm) > most and WHOLE not in arm:
+            most = len(arm)
+    return most or (1 if canary else 0)
 
 
-def _cuts(state: State, name: str, counts: MetricCounts) -> dict[str, int]:
-    """Where in a pod's cells each process finds its bad requests."""
-    if name != LATENCY:
-        return {name: 1} if name in state.processes else {}
-    places = {edge: i for i, edge in enumerate(counts.edges, start=1)}
-    return {edge_key(edge): places[edge] for edge in state.edges if edge in places}
-
-
-def _total(counts: Iterable[Counts]) -> Counts:
-    n = k = 0.0
-    for part in counts:
-        n, k = n + part.n, k + part.k
-    return Counts(n, k)
-
-
-def _margin(margin: PlanMargin) -> Margin:
-    return Margin(margin.ratio, margin.absolute)
+def _metric(state: State, name: str) -> Metric:
+    found = state.metrics.get(name)
+    if found is None:
+        found = state.metrics[name] = Metric()
+    return found

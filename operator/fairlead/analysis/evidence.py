@@ -18,22 +18,30 @@ the general frame.
 from __future__ import annotations
 
 import math
-import struct
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterable, Sequence
+from operator import add
 from typing import NamedTuple
 
-POINTS = 13
-WORSE = tuple(1.1 * (50 / 1.1) ** (i / (POINTS - 1)) for i in range(POINTS))
-"""Alternative ratios of the test against the canary."""
+WORSE = (1.1, 1.2, 1.35, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0, 6.0, 10.0, 20.0, 50.0)
+"""Alternative ratios of the test against the canary: dense where changes are small and hard to see."""
+POINTS = len(WORSE)
 BETTER = tuple(1 / ratio for ratio in WORSE)
 """Alternative ratios of the test for the canary."""
 
-NOTHING_YET = (-math.inf,) * POINTS
+NOTHING_YET = (0.0,) * POINTS
+"""A mixture of e-processes that have not begun."""
 ONES = (0.0,) * POINTS
-CEILING = 600.0
-"""Logarithms end here, far above any bar, so that exp() and float32 stay finite."""
+"""Products of nothing, as logarithms."""
+CEILING = 1e30
+"""Evidence ends here, far above any bar, so that it stays finite in float32."""
+_CEILING_LOG = math.log(CEILING)
+LIMIT = 1e9
+_LIMIT_LOG = math.log(LIMIT * POINTS)
+"""E-values are reported up to here."""
 
-_FLOATS = struct.Struct(f"<{POINTS}f")
+_EARLY, _LATE, _STAGES = 0.8, 0.1, 0.1
+"""How the prior mass on a regression's onset is divided; it sums to 1."""
 _SERIES = 2.109742800049306
 """Σ 1/(n·ln²n) over n ≥ 2."""
 
@@ -53,71 +61,142 @@ class Margin(NamedTuple):
 
 
 Logs = tuple[float, ...]
-"""One logarithm for each ratio of a grid."""
+"""One number for each ratio of a grid."""
 
 
-def log_e(canary: Counts, stable: Counts, margin: Margin, grid: Sequence[float]) -> Logs:
+class Factors(NamedTuple):
+    """What an interval's e-values need but for the bad requests: the same for all tests on the same requests."""
+
+    rises: Sequence[float]
+    """ln x for each ratio of the grid"""
+    drops: Sequence[float]
+    """ln y"""
+    allowances: Sequence[float] | None
+    """n_c·δ·(x−1); None where δ is 0"""
+
+
+_WORSE_LOGS = tuple(math.log(r) for r in WORSE)
+_BETTER_LOGS = tuple(math.log(r) for r in BETTER)
+
+
+def factors(canary: float, stable: float, margin: Margin, grid: tuple[float, ...]) -> Factors:
+    """Prepare the e-values of `canary` against `stable` requests, both above 0."""
+    ratio, absolute = margin
+    exposure = ratio * canary
+    total, log = exposure + stable, math.log
+    top, allowed = log(total), canary * absolute
+    ends = [r * exposure + stable for r in grid]
+    drops = [top - log(end) for end in ends]
+    rises = list(map(add, _logs(grid), drops))
+    if not allowed:
+        return Factors(rises, drops, None)
+    return Factors(rises, drops, [allowed * (r * total / end - 1.0) for r, end in zip(grid, ends, strict=True)])
+
+
+def _logs(grid: tuple[float, ...]) -> Sequence[float]:
+    if grid is WORSE:
+        return _WORSE_LOGS
+    return _BETTER_LOGS if grid is BETTER else [math.log(r) for r in grid]
+
+
+def values(given: Factors, canary_bad: float, stable_bad: float) -> list[float]:
+    """The logarithms of the interval's e-values."""
+    rises, drops, allowances = given
+    if allowances is None:
+        return [canary_bad * rise + stable_bad * drop for rise, drop in zip(rises, drops, strict=True)]
+    return [
+        canary_bad * rise + stable_bad * drop - allowed
+        for rise, drop, allowed in zip(rises, drops, allowances, strict=True)
+    ]
+
+
+def log_e(canary: Counts, stable: Counts, margin: Margin, grid: tuple[float, ...]) -> Logs:
     """The interval's log e-value for each ratio of the grid; zeros when an arm had no requests."""
     if canary.n <= 0 or stable.n <= 0:
-        return ONES
-    exposure = margin.ratio * canary.n
-    total = exposure + stable.n
-    bad, allowed = canary.k + stable.k, canary.n * margin.absolute
-    log = math.log
-    out = []
-    for r in grid:
-        x = r * total / (r * exposure + stable.n)
-        # y = x/r, so k_c·ln x + k_s·ln y needs one logarithm of data only.
-        out.append(bad * log(x) - stable.k * log(r) - allowed * (x - 1.0))
-    return tuple(out)
-
-
-def aligned(canary: Counts, stable: Sequence[Counts], margin: Margin, grid: Sequence[float], phi: float) -> Logs:
-    """The least of the e-values against each of the stable windows, weakened by the dispersion `phi`.
-
-    Pods are scraped at different instants, so during a shared outage the arms' windows cover different
-    moments. The minimum over the stable windows shifted by −1, 0 and +1 tick is an e-value when one of
-    them is the right one.
-    """
-    candidates = [log_e(canary, window, margin, grid) for window in stable]
-    return tuple(min(values) / phi for values in zip(*candidates, strict=True))
+        return (0.0,) * len(grid)
+    return tuple(values(factors(canary.n, stable.n, margin, grid), canary.k, stable.k))
 
 
 def onset(judged: int) -> float:
     """Prior mass on a regression that begins at the judged interval with this number (1, 2, …).
 
-    Falls as 1/(t·ln²t), so that late onsets stay affordable; all of them sum to 1/2.
+    Most of it lies on the first intervals, since most regressions are there from the start; the rest falls as
+    1/(t·ln²t), so that onsets a week later stay affordable. All of them sum to 0.9.
     """
     n = judged + 1
-    return 0.5 / (_SERIES * n * math.log(n) ** 2)
+    early = 0.5 if judged == 1 else 0.5 / (judged * (judged - 1))
+    return _EARLY * early + _LATE / (_SERIES * n * math.log(n) ** 2)
 
 
 def stage_onset(number: int) -> float:
-    """Extra prior mass at the first judged interval of the stage with this number (1, 2, …); they sum to 1/2."""
-    return 0.5 ** (number + 1)
+    """Extra prior mass at the first judged interval of the stage with this number (1, 2, …); they sum to 0.1."""
+    return _STAGES * 0.5**number
 
 
-def against(logs: Logs, step: Logs, mass: float) -> Logs:
-    """One step of the change-point mixture M_t = e_t·(M_{t−1} + γ_t), as logarithms rounded to float32."""
-    start = math.log(mass) if mass > 0 else -math.inf
-    return rounded(tuple(min(CEILING, e + _log_add(old, start)) for old, e in zip(logs, step, strict=True)))
+def against(mixture: Sequence[float], step: Iterable[float], mass: float) -> list[float]:
+    """One step of the change-point mixture M_t = e_t·(M_{t−1} + γ_t), rounded to float32; `step` has ln e_t."""
+    exp = math.exp
+    try:
+        grown = [(old + mass) * exp(e) for old, e in zip(mixture, step, strict=True)]
+    except OverflowError:
+        grown = [(old + mass) * exp(min(e, _CEILING_LOG)) for old, e in zip(mixture, step, strict=True)]
+    if max(grown) > CEILING:
+        grown = [min(value, CEILING) for value in grown]
+    return array("f", grown).tolist()
 
 
-def product(logs: Logs, step: Logs) -> Logs:
+def product(logs: Sequence[float], step: Iterable[float]) -> list[float]:
     """One step of the plain products, as logarithms rounded to float32."""
-    return rounded(tuple(min(CEILING, old + e) for old, e in zip(logs, step, strict=True)))
+    return array("f", map(add, logs, step)).tolist()
 
 
-def mixture(logs: Logs) -> float:
-    """The mean over the grid."""
-    return sum(math.exp(value) for value in logs) / len(logs)
+def both(
+    bad: Sequence[float],
+    ok: Sequence[float],
+    canary: Counts,
+    stable: Counts,
+    margins: tuple[Margin, Margin],
+    mass: float,
+) -> tuple[list[float], list[float]]:
+    """One step of `against` and of `product` at once: for a single test at a single alignment, which is the usual case.
+
+    Does what the other functions do one after the other, in less than half of the time. Raises OverflowError where one
+    interval alone is proof beyond all bounds.
+    """
+    (n_c, k_c), (n_s, k_s), (worse, better) = canary, stable, margins
+    log, exp, k = math.log, math.exp, k_c + k_s
+    exposure = worse.ratio * n_c
+    total = exposure + n_s
+    top, allowed = log(total), n_c * worse.absolute
+    grown = [
+        (old + mass) * exp(k_c * rise + k * (top - log(end := r * exposure + n_s)) - allowed * (r * total / end - 1.0))
+        for old, r, rise in zip(bad, WORSE, _WORSE_LOGS, strict=True)
+    ]
+    exposure = better.ratio * n_c
+    total = exposure + n_s
+    top, allowed = log(total), n_c * better.absolute
+    shrunk = [
+        old + k_c * rise + k * (top - log(end := r * exposure + n_s)) - allowed * (r * total / end - 1.0)
+        for old, r, rise in zip(ok, BETTER, _BETTER_LOGS, strict=True)
+    ]
+    if max(grown) > CEILING:
+        grown = [min(value, CEILING) for value in grown]
+    return array("f", grown).tolist(), array("f", shrunk).tolist()
 
 
-def rounded(logs: Logs) -> Logs:
+def evidence_against(mixture: Sequence[float], unspent: float) -> float:
+    """The e-value of a change-point mixture over the grid; `unspent`: prior mass on onsets still to come."""
+    return min(LIMIT, sum(mixture) / len(mixture) + unspent)
+
+
+def evidence_for(logs: Sequence[float]) -> float:
+    """The e-value of the products: their mean over the grid."""
+    top = max(logs)
+    if top > _LIMIT_LOG:
+        return LIMIT
+    return min(LIMIT, sum(map(math.exp, logs)) / len(logs))
+
+
+def rounded(numbers: Sequence[float]) -> list[float]:
     """What is left after a trip through the stored state, so that a restart changes nothing."""
-    return _FLOATS.unpack(_FLOATS.pack(*logs))
-
-
-def _log_add(a: float, b: float) -> float:
-    high, low = (a, b) if a >= b else (b, a)
-    return high if low == -math.inf else high + math.log1p(math.exp(low - high))
+    return array("f", numbers).tolist()

@@ -2,6 +2,7 @@
 
 MetricError
 ├── ProviderError   nobody answered, or not in time: ask again later
+│   └── RestingError   not even asked, since it failed too often just now
 └── QueryError      asked, and refused: a person has to mend something
     └── AmbiguousError   answered, but the series cannot mean one thing; at that instant they never will
 """
@@ -12,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from fairlead.analysis.native import Histogram
+
 
 class MetricError(Exception):
     """The metrics could not be had; the text is a sentence for people."""
@@ -19,6 +22,10 @@ class MetricError(Exception):
 
 class ProviderError(MetricError):
     """The metric store is unreachable, too slow or broken."""
+
+
+class RestingError(ProviderError):
+    """The metric store failed several times in a row and is left alone for a while."""
 
 
 class QueryError(MetricError):
@@ -31,10 +38,14 @@ class AmbiguousError(QueryError):
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One series' value at the instant asked for."""
+    """One series' value at the instant asked for; for a native histogram that is its count.
+
+    A bare number, which has no series, has no labels.
+    """
 
     labels: Mapping[str, str]
     value: float
+    histogram: Histogram | None = None
 
 
 Instant = tuple[float, Sequence[Sample]]

@@ -11,40 +11,81 @@ import binascii
 import json
 import struct
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from fairlead.analysis import evidence
 from fairlead.analysis.dispersion import Spread
-from fairlead.analysis.evidence import Counts, Logs
+from fairlead.analysis.estimate import Curve, Estimate
+from fairlead.analysis.split import Split
+from fairlead.analysis.witness import Witness
 
-FORMAT = 1
+FORMAT = 2
 MAX_PODS = 200
 """Pods whose first Ready is remembered; with more, the ones that are gone and the oldest are not counted."""
 COMPARED_PODS = 8
-"""Stable pods that the dispersion of blocks looks at: enough to estimate it, few enough to store."""
-ZERO = Counts(0.0, 0.0)
+"""Stable pods that blocks and the noise floor look at: enough to estimate them, few enough to store."""
 
 
 @dataclass(slots=True)
 class Process:
-    """One test: a ratio metric, or one edge of a histogram."""
+    """One test: a ratio, one edge of a histogram, or a witness of a distribution."""
 
-    bad: Logs = evidence.NOTHING_YET
-    ok: Logs = evidence.ONES
+    bad: list[float] = field(default_factory=lambda: list(evidence.NOTHING_YET))
+    ok: list[float] = field(default_factory=lambda: list(evidence.ONES))
     spread: Spread = field(default_factory=Spread)
-    canary: Counts = ZERO
-    """Judged in this stage, as `stable`."""
-    stable: Counts = ZERO
-    waiting: Counts = ZERO
-    """The canary's newest interval, judged when the next stable window is there."""
+    estimate: Estimate = field(default_factory=Estimate)
+    canary: float = 0.0
+    """Bad requests judged in this stage, as `stable`."""
+    stable: float = 0.0
     phi: float = 1.0
-    """The dispersion that interval is judged with: from data before it."""
-    before: Counts = ZERO
-    """Stable in the interval before the waiting one."""
-    beside: Counts = ZERO
-    """Stable in the waiting interval."""
+    """The dispersion that the waiting interval is judged with, from data before it; `floor`: the noise floor."""
+    floor: float = 1.0
+
+
+class Window(NamedTuple):
+    """One arm's counts in one interval: all requests, and for each process the bad ones."""
+
+    n: float = 0.0
+    bad: tuple[float, ...] = ()
+    lenient: tuple[float, ...] = ()
+    """The canary's bad ones for the test of promotion, where its cut is another one (native histograms)."""
+
+
+NO_REQUESTS = Window()
+
+
+@dataclass(slots=True)
+class Metric:
+    """All tests of one metric: they share the requests."""
+
+    kind: str = ""
+    """As intervals.Kind; empty until the first counts."""
+    cuts: tuple[float, ...] = ()
+    """A histogram's judged edges in seconds, or a native one's bucket indices."""
+    schema: int = 0
+    sketch: dict[float, float] = field(default_factory=dict)
+    """Requests by bucket edge (or index) until the cuts are chosen."""
+    processes: list[Process] = field(default_factory=list)
+    witness: Witness = field(default_factory=Witness)
+    canary: float = 0.0
+    """Requests judged in this stage, as `stable`."""
+    stable: float = 0.0
+    waiting: Window = NO_REQUESTS
+    """The canary's newest interval, judged when the next stable window is there."""
+    before: Window = NO_REQUESTS
+    """Stable in the interval before the waiting one; `beside`: in the waiting one."""
+    beside: Window = NO_REQUESTS
+    last_data: int | None = None
+    """Tick of the last interval with judged requests of both arms in this stage."""
+    block: dict[str, list[float]] = field(default_factory=dict)
+    """The running block by stable pod: requests, then the bad ones of each process; `whole`: everything so far."""
+    whole: dict[str, list[float]] = field(default_factory=dict)
+    last: list[float] = field(default_factory=list)
+    """Before the rollout, where an arm is counted as a whole: its previous interval."""
+    late: bool = False
+    """Ground truth, judged on a clock of its own."""
 
 
 @dataclass(slots=True)
@@ -59,28 +100,38 @@ class State:
     """Intervals judged: ever, and in this stage; and the number of stages with any."""
     spent: float = 0.0
     """Prior mass on onsets that were possible so far."""
+    late_judged: int = 0
+    late_spent: float = 0.0
+    """The same for late ground truth, which has a clock of its own."""
     last_data: int | None = None
     """Tick of the last interval with canary requests that were judged in this stage."""
     waiting: bool = False
     """The newest canary interval is settled and of this stage."""
     canary_seen: bool = False
+    canary_pods: int = 1
+    stable_pods: int = 0
+    """Pods counted in the newest interval, 0 where arms are counted as a whole."""
     connections: float | None = None
     opened: float = 0.0
     """Connections opened to pods of both revisions, history included; `carried`: requests in the same intervals."""
     carried: float = 0.0
+    seconds: float = 0.0
+    """Length of the intervals in which `carried` were counted."""
     first_request_at: float | None = None
-    edges: tuple[float, ...] = ()
-    """The latency edges judged; chosen once from stable's own distribution."""
-    sketch: dict[float, float] = field(default_factory=dict)
-    """Stable's requests above each edge (and all of them, at -1) until the edges are chosen."""
-    processes: dict[str, Process] = field(default_factory=dict)
+    metrics: dict[str, Metric] = field(default_factory=dict)
+    split: Split = field(default_factory=Split)
+    traffic: tuple[float, float, float] | None = None
+    """Of the waiting interval: the canary's count, both arms' count, and the share it should have had."""
     block: int | None = None
     """First tick of the running block."""
-    cells: dict[str, dict[str, Counts]] = field(default_factory=dict)
-    """Sums of the running block by process and stable pod; `whole` has those of all intervals."""
-    whole: dict[str, dict[str, Counts]] = field(default_factory=dict)
     ready: dict[int, float] = field(default_factory=dict)
     """First Ready of each pod (epoch seconds), by the checksum of its name."""
+    thresholds: dict[str, list[float]] = field(default_factory=dict)
+    """Users' thresholds: what `thresholds.py` remembers of each."""
+    acted: tuple[str, ...] = ()
+    """Rules that acted on the interval that was judged last."""
+    intervals: bool = True
+    """Whether to keep what the intervals of the ratios need."""
 
     def first_ready(self, pod: str) -> float | None:
         """When the pod was Ready first, as far as it was ever told."""
@@ -106,23 +157,21 @@ def checksum(pod: str) -> int:
     return zlib.crc32(pod.encode())
 
 
-_SMALL = ("tick", "stage", "judged", "stages_judged", "stage_judged", "spent", "last_data", "waiting",
-          "canary_seen", "connections", "opened", "carried", "first_request_at", "block")  # fmt: skip
+_SMALL = ("tick", "stage", "judged", "stages_judged", "stage_judged", "spent", "late_judged", "late_spent", "last_data",
+          "waiting", "canary_seen", "canary_pods", "stable_pods", "connections", "opened", "carried", "seconds",
+          "first_request_at", "block", "thresholds", "intervals")  # fmt: skip
 
 
 def dump(state: State) -> str:
-    """The state as text: a few KiB of JSON with packed numbers and a checksum."""
+    """The state as text: a few KiB, compressed, with a checksum."""
     data: dict[str, Any] = {name: getattr(state, name) for name in _SMALL}
-    data["edges"] = list(state.edges)
-    data["sketch"] = [[edge, count] for edge, count in state.sketch.items()]
-    data["keys"] = list(state.processes)
-    for name in ("cells", "whole"):
-        data[name] = _dump_cells(getattr(state, name))
-    data["logs"] = _pack("f", (value for p in state.processes.values() for value in (*p.bad, *p.ok)))
-    data["sums"] = _pack("d", (value for p in state.processes.values() for value in _sums(p)))
-    data["ready"] = _pack("d", state.ready.values())
-    data["names"] = _pack("I", state.ready)
-    body = json.dumps(data, separators=(",", ":"))
+    data["acted"] = list(state.acted)
+    data["ready"] = [_pack("I", state.ready), _pack("d", state.ready.values())]
+    split = state.split
+    data["traffic"] = state.traffic
+    data["split"] = [_pack("f", split.mixture), split.canary, split.total, split.expected]
+    data["metrics"] = {name: _dump_metric(metric) for name, metric in state.metrics.items()}
+    body = base64.b64encode(zlib.compress(json.dumps(data, separators=(",", ":")).encode(), 6)).decode()
     return f"{FORMAT}.{zlib.crc32(body.encode()):08x}.{body}"
 
 
@@ -134,56 +183,118 @@ def load(text: str) -> State:
         message = "the stored evidence is damaged or of another release"
         raise LostStateError(message)
     try:
-        return _parse(json.loads(body))
-    except (ValueError, KeyError, TypeError, StopIteration, struct.error, binascii.Error) as error:
+        return _parse(json.loads(zlib.decompress(base64.b64decode(body, validate=True))))
+    except (ValueError, KeyError, TypeError, StopIteration, struct.error, binascii.Error, zlib.error) as error:
         message = f"the stored evidence cannot be read: {error}"
         raise LostStateError(message) from error
 
 
 def _parse(data: dict[str, Any]) -> State:
     state = State(**{name: data[name] for name in _SMALL})
-    state.edges = tuple(data["edges"])
-    state.sketch = dict(data["sketch"])
-    state.cells, state.whole = _load_cells(data["cells"]), _load_cells(data["whole"])
-    logs, sums = _unpack("f", data["logs"]), _unpack("d", data["sums"])
-    for key in data["keys"]:
-        bad = tuple(next(logs) for _ in range(evidence.POINTS))
-        ok = tuple(next(logs) for _ in range(evidence.POINTS))
-        state.processes[key] = _process(bad, ok, sums)
-    names = [int(name) for name in _unpack("I", data["names"])]
-    state.ready = dict(zip(names, _unpack("d", data["ready"]), strict=True))
+    state.acted = tuple(data["acted"])
+    names = [int(name) for name in _unpack("I", data["ready"][0])]
+    state.ready = dict(zip(names, _unpack("d", data["ready"][1]), strict=True))
+    state.traffic = tuple(data["traffic"]) if data["traffic"] else None
+    packed, *sums = data["split"]
+    state.split = Split(list(_unpack("f", packed)), *sums)
+    state.metrics = {name: _load_metric(metric) for name, metric in data["metrics"].items()}
     return state
 
 
-def _dump_cells(cells: Mapping[str, Mapping[str, Counts]]) -> list[Any]:
-    """Pods, processes, and a number pair for each of both; -1 where a process has no such pod."""
-    pods = list(dict.fromkeys(pod for own in cells.values() for pod in own))
-    pairs = (value for own in cells.values() for pod in pods for value in own.get(pod, (-1.0, -1.0)))
-    return [pods, list(cells), _pack("d", pairs)]
+def _dump_metric(metric: Metric) -> dict[str, Any]:
+    processes = metric.processes
+    return {
+        "kind": metric.kind,
+        "cuts": list(metric.cuts),
+        "schema": metric.schema,
+        "sketch": list(metric.sketch.items()),
+        "sums": [metric.canary, metric.stable, metric.last_data],
+        "windows": [[w.n, *w.bad, *w.lenient] for w in (metric.waiting, metric.before, metric.beside)],
+        "lenient": bool(metric.waiting.lenient),
+        "block": metric.block,
+        "whole": metric.whole,
+        "last": metric.last,
+        "late": metric.late,
+        "witness": _dump_witness(metric.witness),
+        "evidence": _pack("f", (value for p in processes for value in (*p.bad, *p.ok))),
+        "processes": _pack("d", (value for p in processes for value in _numbers(p))),
+        "curves": [[_dump_curve(curve) for curve in p.estimate.curves] for p in processes],
+        "number": len(processes),
+    }
 
 
-def _load_cells(data: list[Any]) -> dict[str, dict[str, Counts]]:
-    pods, keys, packed = data
-    numbers = _unpack("d", packed)
-    table = {key: {pod: Counts(next(numbers), next(numbers)) for pod in pods} for key in keys}
-    return {key: {pod: pair for pod, pair in own.items() if pair.n >= 0} for key, own in table.items()}
+def _load_metric(data: dict[str, Any]) -> Metric:
+    evidences, numbers = _unpack("f", data["evidence"]), _unpack("d", data["processes"])
+    processes = []
+    for place in range(data["number"]):
+        bad = [next(evidences) for _ in range(evidence.POINTS)]
+        ok = [next(evidences) for _ in range(evidence.POINTS)]
+        spread = Spread(*(next(numbers) for _ in range(4)))
+        above, below, *rest = (next(numbers) for _ in range(6))
+        curves = [_load_curve(curve) for curve in data["curves"][place]]
+        processes.append(Process(bad, ok, spread, Estimate(above, below, curves), *rest))
+    size = data["number"]
+    waiting, before, beside = (_window(row, size) for row in data["windows"])
+    canary, stable, last_data = data["sums"]
+    return Metric(
+        kind=data["kind"],
+        cuts=tuple(data["cuts"]),
+        schema=data["schema"],
+        sketch=dict(data["sketch"]),
+        processes=processes,
+        witness=_load_witness(data["witness"]),
+        canary=canary,
+        stable=stable,
+        waiting=waiting,
+        before=before,
+        beside=beside,
+        last_data=last_data,
+        block=data["block"],
+        whole=data["whole"],
+        last=data["last"],
+        late=data["late"],
+    )
 
 
-def _sums(p: Process) -> Iterator[float]:
-    spread = p.spread
-    yield from (spread.tick_chi, spread.tick_df, spread.block_chi, spread.block_df, p.phi)
-    for counts in (p.canary, p.stable, p.waiting, p.before, p.beside):
-        yield from counts
+def _window(numbers: list[float], size: int) -> Window:
+    n, *rest = numbers
+    return Window(n, tuple(rest[:size]), tuple(rest[size:])) if rest or n else NO_REQUESTS
 
 
-def _process(bad: Logs, ok: Logs, sums: Iterator[float]) -> Process:
-    spread = Spread(next(sums), next(sums), next(sums), next(sums))
-    phi = next(sums)
-    canary, stable, waiting, *others = [Counts(next(sums), next(sums)) for _ in range(5)]
-    return Process(bad, ok, spread, canary, stable, waiting, phi, *others)
+def _numbers(p: Process) -> Iterator[float]:
+    spread, estimate = p.spread, p.estimate
+    yield from (spread.tick_chi, spread.tick_df, spread.block_chi, spread.block_df)
+    yield from (estimate.above, estimate.below, p.canary, p.stable, p.phi, p.floor)
 
 
-def _pack(kind: str, values: Any) -> str:
+def _dump_curve(curve: Curve) -> str:
+    return _pack("f", (curve.canary_bad, *(value for stage in curve.stages for value in stage)))
+
+
+def _load_curve(packed: str) -> Curve:
+    canary_bad, *rest = _unpack("f", packed)
+    stages = [(rest[i], rest[i + 1], rest[i + 2]) for i in range(0, len(rest), 3)]
+    return Curve(canary_bad, stages)
+
+
+def _dump_witness(seen: Witness) -> list[list[str]]:
+    return [_dump_tally(tally) for pair in ((seen.canary, seen.stable), *seen.waiting) for tally in pair]
+
+
+def _load_witness(packed: list[list[str]]) -> Witness:
+    canary, stable, *waiting = [_load_tally(tally) for tally in packed]
+    return Witness(canary, stable, list(zip(waiting[::2], waiting[1::2], strict=True)))
+
+
+def _dump_tally(tally: Mapping[int, float]) -> list[str]:
+    return [_pack("I", tally), _pack("f", tally.values())]
+
+
+def _load_tally(packed: list[str]) -> dict[int, float]:
+    return dict(zip((int(key) for key in _unpack("I", packed[0])), _unpack("f", packed[1]), strict=True))
+
+
+def _pack(kind: str, values: Iterable[float]) -> str:
     numbers = list(values)
     return base64.b64encode(struct.pack(f"<{len(numbers)}{kind}", *numbers)).decode()
 

@@ -9,6 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 
 from pydantic import ValidationError
 
+from fairlead.cli import replay, report
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one subcommand and return its exit code; 2 for a wrong command line or setting."""
@@ -32,6 +34,8 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--context", help="use this context of it, not its current one")
     run.add_argument("--namespace", help="the operator's own namespace, where its Lease is")
     run.set_defaults(command=_run)
+    replay.add(commands)
+    report.add(commands)
     return parser
 
 

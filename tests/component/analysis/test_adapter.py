@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 
 from fairlead.analysis.prometheus import PrometheusSource
-from fairlead.analysis.source import MetricError, ProviderError, QueryError
+from fairlead.analysis.source import MetricError, ProviderError, QueryError, Sample
 from tests.component.analysis.conftest import free_port
 
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -89,11 +89,26 @@ REFUSAL = '{"status":"error","errorType":"bad_data","error":"1:3: parse error: u
         (canned("503 Service Unavailable", REFUSAL), ProviderError, "HTTP 503"),
         (canned("200 OK", "<html>a login page</html>"), ProviderError, "cannot be asked"),
         (canned("200 OK", "{}"), ProviderError, "not Prometheus's"),
-        (canned("200 OK", '{"data":{"result":[1700000000,"3"]}}'), QueryError, "something else than series"),
+        (canned("200 OK", '{"data":{"result":[1700000000,"x"]}}'), QueryError, "not a number"),
+        (canned("200 OK", '{"data":{"result":[{"metric":{}}]}}'), QueryError, "something else than series"),
         (canned("200 OK", '{"data":{"result":[{"metric":{},"value":[1,"x"]}]}}'), QueryError, "not a number"),
         (silent, ProviderError, "no answer within 0.5 s"),
     ],
-    ids=["400", "401", "404", "422", "429", "500", "503", "html", "empty object", "scalar", "no number", "silent"],
+    ids=[
+        "400",
+        "401",
+        "404",
+        "422",
+        "429",
+        "500",
+        "503",
+        "html",
+        "empty object",
+        "text",
+        "no value",
+        "no number",
+        "silent",
+    ],
 )
 async def test_every_failure_is_one_of_two_kinds(
     source_for: SourceFor, answer: Answer, kind: type[MetricError], text: str
@@ -109,6 +124,11 @@ async def test_no_series_is_an_empty_answer(source_for: SourceFor) -> None:
     source = await source_for(canned("200 OK", '{"status":"success","data":{"resultType":"vector","result":[]}}'))
     assert await source.instant("up", 1.0) == []
     assert await source.window("up", 1.0, 10.0, 5.0) == []
+
+
+async def test_a_bare_number_is_a_sample_without_labels(source_for: SourceFor) -> None:
+    source = await source_for(canned("200 OK", '{"data":{"resultType":"scalar","result":[1700000000,"3"]}}'))
+    assert await source.instant("1 + 2", 1.0) == [Sample({}, 3.0)]
 
 
 async def test_nobody_there_is_told_at_once() -> None:

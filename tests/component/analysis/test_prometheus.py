@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 import pytest
 
 from fairlead.analysis import counters, queries
-from fairlead.analysis.analyst import Analyst, Judgement, JudgeRequest, Stage
+from fairlead.analysis.analyst import Analyst
 from fairlead.analysis.prometheus import PrometheusSource
+from fairlead.analysis.request import Judgement, JudgeRequest, Stage
 from fairlead.analysis.source import QueryError
 from fairlead.api.plan import AnalysisPlan
 from fairlead.api.verdict import Outcome, Reason
-from tests.component.analysis.conftest import Exporter, Prometheus, configure, until
+from tests.component.analysis.conftest import Exporter, Prometheus, configure, one_release, until
 from tests.unit.analysis.support import plan
 
 QUERY = queries.raw_counters("ns", "m", "canary", "stable")
@@ -97,12 +98,14 @@ async def test_a_failing_canary_is_rolled_back(rollout: Rollout, exporter: Expor
     assert answer.first_request_at is not None
 
 
+@one_release
 async def test_a_good_canary_advances(rollout: Rollout) -> None:
     answer = await rollout.judge_until(Outcome.ADVANCE, Reason.PROVEN)
     assert {a.verdict.outcome for a in rollout.answers} == {Outcome.CONTINUE, Outcome.ADVANCE}
     assert answer.verdict.achieved_weight == pytest.approx(25, abs=3)
 
 
+@one_release
 async def test_a_stopped_prometheus_is_waited_for(rollout: Rollout, prometheus: Prometheus) -> None:
     await rollout.judge()
     prometheus.stop()
@@ -114,12 +117,14 @@ async def test_a_stopped_prometheus_is_waited_for(rollout: Rollout, prometheus: 
     assert Outcome.ROLLBACK not in {a.verdict.outcome for a in rollout.answers}
 
 
+@one_release
 async def test_canary_that_is_not_scraped_is_no_data(rollout: Rollout, exporter: Exporter) -> None:
     exporter.pods["c"].up = False
     answer = await rollout.judge_until(Outcome.INCONCLUSIVE, Reason.NO_DATA)
     assert not answer.verdict.measurable
 
 
+@one_release
 async def test_pods_scraped_by_two_jobs_are_a_configuration_error(
     rollout: Rollout, prometheus: Prometheus, exporter: Exporter
 ) -> None:

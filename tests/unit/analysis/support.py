@@ -2,40 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from fairlead.analysis.analyst import Judgement, JudgeRequest, Stage
-from fairlead.analysis.intervals import Interval, MetricCounts
+from fairlead.analysis import engine, evidence
+from fairlead.analysis.intervals import WHOLE, Interval, MetricCounts
+from fairlead.analysis.request import Judgement, JudgeRequest, Stage
 from fairlead.analysis.source import Instant, MetricError, Sample
+from fairlead.analysis.state import State
 from fairlead.api.plan import AnalysisPlan, PlanMargin, PlanMetric
+from fairlead.rollout.metrics import BUILT_IN, OWN
+from tests.unit.analysis.samples import pod_samples
 
 START = 1_000_000.0
 EDGES = (0.01, 0.1, 1.0)
 
 
-def metric(name: str = "error-rate", weight: float = 1.0) -> PlanMetric:
-    return PlanMetric.model_validate(
-        {
-            "name": name,
-            "weight": weight,
-            "rollback": PlanMargin(ratio=1.1, absolute=0.0005),
-            "promotion": PlanMargin(ratio=1.5, absolute=0.01),
-        }
-    )
+def metric(name: str = "error-rate", weight: float = 1.0, **changes: Any) -> PlanMetric:
+    """A built-in metric with the margins that these tests go by; an unknown name is a ratio."""
+    known = BUILT_IN.get(name, OWN)
+    fields: dict[str, Any] = {
+        "name": name,
+        "kind": known.kind,
+        "action": known.action,
+        "weight": weight,
+        "rollback": PlanMargin(ratio=1.1, absolute=0.0005),
+        "promotion": PlanMargin(ratio=1.5, absolute=0.01),
+        "tolerance": known.tolerance,
+    }
+    return PlanMetric(**fields | changes)
 
 
 def plan(*names: str, **changes: Any) -> AnalysisPlan:
-    """Errors only, ticks of 5 s, everything short, unless told otherwise."""
+    """Errors only, ticks of 5 s, everything short, unless told otherwise; alpha is shared by what rolls back."""
     names = names or ("error-rate",)
+    deciding = sum(1 for name in names if metric(name).action == "Rollback")
     base = AnalysisPlan(
         interval=5.0,
         warm_up=10.0,
         min_step=30.0,
         max_step=120.0,
         max_connection_age=5.0,
-        metrics=[metric(name, 1 / len(names)) for name in names],
+        metrics=[metric(name, 1 / deciding if metric(name).action == "Rollback" else 1.0) for name in names],
     )
     return base.model_copy(update=changes)
 
@@ -47,36 +56,41 @@ def interval(
     **changes: Any,
 ) -> Interval:
     """One interval of the error ratio, the stable pods given one by one."""
-    counts = MetricCounts(
-        {"c": canary} if canary else {},
-        {f"s{i}": pod for i, pod in enumerate(stable)},
-    )
-    fields: dict[str, Any] = {"metrics": {"error-rate": counts}, "connections": 100.0, "stage_started": START}
+    counts = MetricCounts({"c": canary} if canary else {}, {f"s{i}": pod for i, pod in enumerate(stable)})
+    fields: dict[str, Any] = {"metrics": {"error-rate": counts}, "connections": 100.0}
     return Interval(tick=tick, t=START + 5.0 * tick, **fields | changes)
 
 
 def latency(tick: int, canary: Sequence[float], stable: Sequence[float], **changes: Any) -> Interval:
     """One interval of the latency: requests, then how many were slower than each of EDGES."""
-    counts = MetricCounts({"c": tuple(canary)}, {"s0": tuple(stable)}, EDGES)
+    counts = MetricCounts({"c": tuple(canary)}, {"s0": tuple(stable)}, "histogram", EDGES)
     return interval(tick, metrics={"latency": counts}, **changes)
 
 
-Counters = dict[tuple[str, str], float]
+def by_router(tick: int, canary: tuple[float, float], stable: tuple[float, float], **changes: Any) -> Interval:
+    """One interval of the error ratio as one router counts it."""
+    counts = MetricCounts({WHOLE: canary}, {WHOLE: stable})
+    return interval(tick, metrics={"error-rate": counts}, **changes)
 
 
-def pod_samples(pod: str, revision: str, values: Counters) -> list[Sample]:
-    """A pod's counters: ("success", "") → requests, ("le", "0.1") → bucket, ("connections", "")."""
-    out = []
-    for (kind, le), value in values.items():
-        labels = {"pod": pod, "revision": revision}
-        if kind == "le":
-            labels |= {"__name__": "fairlead_request_duration_seconds_bucket", "le": le}
-        elif kind == "connections":
-            labels["__name__"] = "fairlead_connections_opened_total"
-        else:
-            labels |= {"__name__": "fairlead_requests_total", "outcome": kind}
-        out.append(Sample(labels, value))
-    return out
+def judged(intervals: Iterable[Interval], how: AnalysisPlan | None = None, state: State | None = None) -> State:
+    """The state after these intervals."""
+    state = state or State()
+    for one in intervals:
+        engine.ingest(state, how or plan(), one)
+    return state
+
+
+def against(state: State, name: str = "error-rate", place: int = 0) -> float:
+    """The evidence against the canary on one test of a metric."""
+    metric = state.metrics[name]
+    unspent = 1 - (state.late_spent if metric.late else state.spent)
+    return evidence.evidence_against(metric.processes[place].bad, unspent)
+
+
+def in_favour(state: State, name: str = "error-rate", place: int = 0) -> float:
+    """The evidence for it in this stage."""
+    return evidence.evidence_for(state.metrics[name].processes[place].ok)
 
 
 @dataclass

@@ -5,16 +5,15 @@ from __future__ import annotations
 import pytest
 
 from fairlead.analysis import counters
-from fairlead.analysis.counters import BUCKETS, CONNECTIONS, REQUESTS, Snapshot
+from fairlead.analysis.counters import BUCKETS, CONNECTIONS, DURATION, REQUESTS, PodCounters
 from fairlead.analysis.source import AmbiguousError, Sample
-from tests.unit.analysis.support import Counters, pod_samples
+from tests.unit.analysis.samples import Counters, native_sample, pod_samples
 
 OK, BAD, REFUSED = ("success", ""), ("server_error", ""), ("client_error", "")
 
 
-def grown(before: Counters | None, now: Counters | None) -> dict[str, Snapshot]:
-    snapshots = [counters.snapshot(pod_samples("p", "r", values) if values else []) for values in (before, now)]
-    return {"pods": counters.increments(*snapshots)}
+def grown(before: list[Sample], now: list[Sample]) -> PodCounters | None:
+    return counters.increments(counters.snapshot(before), counters.snapshot(now)).get("p")
 
 
 @pytest.mark.parametrize(
@@ -27,8 +26,8 @@ def grown(before: Counters | None, now: Counters | None) -> dict[str, Snapshot]:
         ({OK: 10, BAD: 1}, {OK: 4, BAD: 2}, {"success": 4, "server_error": 2}),
         ({OK: 10, BAD: 1}, {OK: 40, BAD: 0}, {"success": 40, "server_error": 0}),
         ({OK: 10, BAD: 1}, {OK: 12}, {"success": 2}),
-        (None, {OK: 40}, None),
-        ({OK: 40}, None, None),
+        ({}, {OK: 40}, None),
+        ({OK: 40}, {}, None),
     ],
     ids=[
         "plain",
@@ -42,28 +41,41 @@ def grown(before: Counters | None, now: Counters | None) -> dict[str, Snapshot]:
         "pod gone",
     ],
 )
-def test_increments(before: Counters | None, now: Counters | None, want: dict[str, float] | None) -> None:
-    pods = grown(before, now)["pods"]
-    assert ({key[1]: value for key, value in pods["p"].values.items()} if pods else None) == want
+def test_increments(before: Counters, now: Counters, want: dict[str, float] | None) -> None:
+    pod = grown(pod_samples("p", "r", before), pod_samples("p", "r", now))
+    assert (pod.values[REQUESTS] if pod else None) == want
 
 
-def test_counts_of_each_metric() -> None:
-    values: Counters = {OK: 90, BAD: 6, REFUSED: 4, ("le", "0.1"): 70, ("le", "1.0"): 99, ("le", "+Inf"): 100}
-    snapshot = counters.snapshot(pod_samples("p", "r", values))
-    counts = counters.counted(snapshot, lambda _pod, _own: True, lambda _pod, _own: False)
-    assert counts["error-rate"].canary == {"p": (96, 6)}
-    assert counts["client-error-rate"].canary == {"p": (100, 4)}
-    assert counts["latency"].canary == {"p": (100, 30, 1)}
-    assert counts["latency"].edges == (0.1, 1.0)
-    assert counts["error-rate"].stable == {}
+@pytest.mark.parametrize(("now", "restarted"), [({OK: 10}, False), ({OK: 9}, True)])
+def test_a_restart_is_told(now: Counters, restarted: bool) -> None:  # noqa: FBT001 - a table
+    pod = grown(pod_samples("p", "r", {OK: 10}), pod_samples("p", "r", now))
+    assert pod is not None
+    assert pod.restarted is restarted
 
 
-def test_only_edges_that_all_pods_have_are_compared() -> None:
-    a = pod_samples("a", "x", {("le", "0.1"): 1, ("le", "0.2"): 2, ("le", "+Inf"): 3})
-    b = pod_samples("b", "y", {("le", "0.10"): 1, ("le", "0.5"): 2, ("le", "+Inf"): 3})
-    snapshot = counters.snapshot([*a, *b])
-    counts = counters.counted(snapshot, lambda _p, own: own.revision == "x", lambda _p, own: own.revision == "y")
-    assert counts["latency"].edges == (0.1,)
+def test_native_histograms_grow_with_the_rest() -> None:
+    before = [*pod_samples("p", "r", {OK: 3}), native_sample("p", "r", 3, {0: 2, 8: 1})]
+    now = [*pod_samples("p", "r", {OK: 10}), native_sample("p", "r", 3, {0: 6, 8: 4})]
+    pod = grown(before, now)
+    assert pod is not None
+    assert pod.histograms[DURATION].buckets == {0: 4, 8: 3}
+
+
+def test_a_restart_that_only_a_native_histogram_tells() -> None:
+    before = [*pod_samples("p", "r", {OK: 3}), native_sample("p", "r", 3, {0: 2, 8: 1})]
+    now = [*pod_samples("p", "r", {OK: 5}), native_sample("p", "r", 3, {0: 5})]
+    pod = grown(before, now)
+    assert pod is not None
+    assert pod.restarted
+    assert pod.get(REQUESTS, "success") == 5
+    assert pod.histograms[DURATION].buckets == {0: 5}
+
+
+def test_a_native_histogram_that_is_read_from_now_on_did_not_begin_at_0() -> None:
+    now = [*pod_samples("p", "r", {OK: 5}), native_sample("p", "r", 3, {0: 900})]
+    pod = grown(pod_samples("p", "r", {OK: 3}), now)
+    assert pod is not None
+    assert not pod.histograms
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -1.0])
@@ -75,6 +87,11 @@ def test_two_series_for_one_counter_are_an_error() -> None:
     twice = [*pod_samples("p", "r", {OK: 1}), *pod_samples("p", "r", {OK: 2})]
     with pytest.raises(AmbiguousError, match="two series of fairlead_requests_total for pod p"):
         counters.snapshot(twice)
+
+
+def test_two_native_histograms_of_one_pod_are_an_error() -> None:
+    with pytest.raises(AmbiguousError, match="two series of fairlead_request_duration_seconds for pod p"):
+        counters.snapshot([native_sample("p", "r", 3, {0: 1}), native_sample("p", "r", 3, {0: 1})])
 
 
 def test_one_pod_with_two_revisions_is_an_error() -> None:

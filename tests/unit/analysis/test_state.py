@@ -2,45 +2,117 @@
 
 from __future__ import annotations
 
+import base64
 import zlib
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from fairlead.analysis import engine
-from fairlead.analysis.evidence import Counts
-from fairlead.analysis.intervals import Interval, MetricCounts
-from fairlead.analysis.state import MAX_PODS, LostStateError, State, dump, load
-from tests.bench.analysis.traffic import EDGES
-from tests.unit.analysis.support import interval, plan
+from fairlead.analysis import decision, engine
+from fairlead.analysis.finding import Context
+from fairlead.analysis.intervals import ZERO_BUCKET, Interval, MetricCounts
+from fairlead.analysis.state import MAX_PODS, LostStateError, State, Window, dump, load
+from tests.unit.analysis.support import START, interval, judged, plan
 
-NAMES = ("error-rate", "latency", "client-error-rate")
+SIX = ("error-rate", "latency", "client-error-rate", "prediction-distribution", "input-distribution", "accuracy")
+EDGES = tuple(round(0.01 * 1.6**i, 4) for i in range(12))
 
 
-def everything(tick: int, pods: int = 4) -> Interval:
-    tails = tuple(max(0.0, 1000 - 180.0 * i + tick) for i in range(len(EDGES)))
-    ratio = MetricCounts({"c": (300, 3)}, {f"model-0123456789-abcde{i}": (300, i % 3) for i in range(pods)})
-    slow = MetricCounts(
-        {"c": (1000, *tails)}, {f"model-0123456789-abcde{i}": (1000, *tails) for i in range(pods)}, EDGES
+def live(tick: int, pods: int = 8, classes: int = 32, *, native: bool = False, parts: int = 1) -> Interval:
+    """Six metrics as live pods would show them at this tick, without data now and then; `parts`: in fractions."""
+    random = np.random.default_rng(tick)
+
+    def arm(cells: object, number: int, name: str) -> dict[str, object]:
+        return {f"model-7f9c5d-{name}{i}": cells() for i in range(number)}  # type: ignore[operator]
+
+    def ratio() -> tuple[float, float]:
+        return 300.0 + tick, float(random.binomial(300, 0.03))
+
+    def histogram() -> tuple[float, ...]:
+        times = random.lognormal(-3, 1.0, 200)
+        return 200.0, *(float((times > edge).sum()) for edge in EDGES)
+
+    def buckets() -> dict[int, float]:
+        schema = 3 if tick < 20 else 2
+        found = np.ceil(np.log2(random.lognormal(-3, 1.0, 200)) * 2**schema).astype(int)
+        return {ZERO_BUCKET: 1.0} | {int(index): float((found == index).sum()) for index in np.unique(found)}
+
+    def tally() -> dict[str, float]:
+        return {
+            f"class-{i}": float(count) / parts
+            for i, count in enumerate(random.multinomial(600, [1 / classes] * classes))
+        }
+
+    def both(cells: object, **how: object) -> MetricCounts:
+        return MetricCounts(arm(cells, 2, "c"), arm(cells, pods, "s"), **how)  # type: ignore[arg-type]
+
+    slow = (
+        both(buckets, kind="native", schema=3 if tick < 20 else 2)
+        if native
+        else both(histogram, kind="histogram", edges=EDGES)
     )
-    return interval(tick, metrics={"error-rate": ratio, "client-error-rate": ratio, "latency": slow})
+    metrics = {
+        "error-rate": both(ratio),
+        "client-error-rate": both(ratio),
+        "latency": slow,
+        "prediction-distribution": both(tally, kind="categorical"),
+        "input-distribution": both(tally, kind="categorical"),
+    }
+    if tick % 13 == 5:
+        metrics.pop(SIX[tick % 5])
+    return interval(
+        tick,
+        stage=tick // 16,
+        settled=tick % 16 > 2,
+        metrics=metrics,
+        late={"accuracy": both(ratio)} if tick % 3 else {},
+        connections=float(tick),
+        opened=10.0 + tick / 7,
+        opened_canary=2.5,
+        carried=3000.0,
+        share=0.2,
+        acted=("warm-up",) if tick % 5 == 0 else (),
+    )
 
 
-def test_every_verdict_is_the_same_whether_or_not_the_judge_was_restarted() -> None:
-    how, kept, stored = plan(*NAMES), State(), State()
-    for tick in range(60):
-        engine.ingest(kept, how, everything(tick))
+@pytest.mark.parametrize("counted_at", ["pod", "router"])
+@pytest.mark.parametrize("native", [False, True])
+def test_every_verdict_is_the_same_whether_or_not_the_judge_was_restarted(counted_at: str, *, native: bool) -> None:
+    how, kept, stored = plan(*SIX, counted_at=counted_at), State(), State()
+    past = [replace(live(t + 1000, 3, 8, native=native, parts=3), tick=t - 6, settled=False) for t in range(6)]
+    for state in (kept, stored):
+        engine.learn(state, how, past)
+    for tick in (*range(30), *range(37, 44)):
+        one = live(tick, 3, 8, native=native, parts=3)
+        engine.ingest(kept, how, one)
+        engine.ingest(stored, how, one)
         stored = load(dump(stored))
-        engine.ingest(stored, how, everything(tick))
-        assert dump(kept) == dump(stored)
-    assert load(dump(kept)) == kept
+        assert stored == kept, tick
+        where = Context(how, START + 5.0 * tick, START)
+        assert decision.decide(stored, where) == decision.decide(kept, where)
+    assert kept.judged > 15
+    assert kept.late_judged > 15
+
+
+@pytest.mark.parametrize("native", [False, True])
+def test_state_with_everything_in_it_fits(*, native: bool) -> None:
+    how, state = plan(*SIX, max_connection_age=20.0, interval=15.0), State()
+    state.meet({f"model-7f9c5d-abcde{i}": 1e9 + i * 17.3 for i in range(12)})
+    for tick in range(70):
+        engine.ingest(state, how, live(tick, native=native))
+    assert len(state.metrics["latency"].cuts) == 6
+    assert len(state.metrics["error-rate"].whole) == 8
+    assert len(state.metrics["prediction-distribution"].witness.stable) == 32
+    assert len(dump(state)) <= 8 * 1024
 
 
 def test_state_of_a_large_deployment_fits() -> None:
-    state, how = State(), plan(*NAMES)
+    state, how = State(), plan("error-rate", "latency", "client-error-rate")
     state.meet({f"model-0123456789-abcde{i}": 1e9 + i for i in range(MAX_PODS)})
-    for tick in range(18):
-        engine.ingest(state, how, everything(tick, pods=100))
-    assert len(dump(state)) < 8 * 1024
+    for tick in range(6):
+        engine.ingest(state, how, live(tick, pods=100))
+    assert len(dump(state)) <= 8 * 1024
 
 
 def test_first_ready_is_kept_when_the_pod_becomes_ready_again() -> None:
@@ -65,21 +137,43 @@ def test_pods_that_are_gone_are_forgotten_before_living_ones() -> None:
     assert state.first_ready("old") == 1.0
 
 
-@pytest.mark.parametrize("damage", ["", "x", "1.", "nonsense", "1.00000000.{}", "2.", "cut", "flip"])
-def test_damage_is_told(damage: str) -> None:
-    good = dump(State(edges=(0.1,), connections=3.0))
-    text = {"cut": good[:-7], "flip": good.replace("0.1", "0.2"), "2.": "2" + good[1:]}.get(damage, damage)
-    with pytest.raises(LostStateError):
+def damaged(body: str, version: str = dump(State()).partition(".")[0]) -> str:
+    """A text whose checksum is right."""
+    return f"{version}.{zlib.crc32(body.encode()):08x}.{body}"
+
+
+GOOD = dump(State(connections=3.0))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "x",
+        "nonsense",
+        "1." + GOOD.partition(".")[2],
+        "2.",
+        "2.00000000.{}",
+        GOOD[:-7],
+        GOOD[:-6] + ("A" if GOOD[-6] != "A" else "B") + GOOD[-5:],
+        damaged("not base64 ·"),
+        damaged(base64.b64encode(b"not compressed").decode()),
+        damaged(base64.b64encode(zlib.compress(b"not json")).decode()),
+        damaged(base64.b64encode(zlib.compress(b'{"tick":1}')).decode()),
+        damaged(base64.b64encode(zlib.compress(b"[1]")).decode()),
+        damaged(base64.b64encode(zlib.compress(b"\xff")).decode()),
+    ],
+)
+def test_damage_is_told(text: str) -> None:
+    with pytest.raises(LostStateError, match="stored evidence"):
         load(text)
 
 
-def test_a_sound_checksum_on_another_shape_is_damage_too() -> None:
-    body = '{"tick":1}'
-    with pytest.raises(LostStateError):
-        load(f"1.{zlib.crc32(body.encode()):08x}.{body}")
-
-
 def test_waiting_counts_survive() -> None:
-    state = State()
-    engine.ingest(state, plan(), interval(0, (123456789.0, 3.0)))
-    assert load(dump(state)).processes["error-rate"].waiting == Counts(123456789.0, 3.0)
+    state = judged([interval(0, (123456789.0, 3.0))])
+    assert load(dump(state)).metrics["error-rate"].waiting == Window(123456789.0, (3.0,))
+
+
+def test_what_users_thresholds_remember_survives() -> None:
+    state = State(thresholds={"queue": [1.0, 2.0, 1e9 + 0.1]})
+    assert load(dump(state)).thresholds == state.thresholds
