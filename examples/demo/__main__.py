@@ -103,6 +103,7 @@ def up(kubectl: Kubectl, view: View) -> int:
     for line in summary.lines(acts, rollouts, checks):
         print(line)
     print(f"\n$ kubectl get mdep,mro\n{kubectl.run('get', 'mdep,mro')}")
+    print(f"reports:     {' '.join(map(str, summary.reports(rollouts)))}")
     print(f"look around: export KUBECONFIG={kubectl.kubeconfig}; kubectl -n {kubectl.namespace} get mro -o yaml")
     print("clean up:    make demo-down")
     return 0 if all(check.kept for check in checks) else 1

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from examples.demo.promise import Act, Check, status_of
 from examples.demo.watch import epoch
+from fairlead.report.page import render
+
+REPORTS = Path("build/demo")
 
 
 def lines(acts: Iterable[Act], rollouts: Iterable[dict[str, Any] | None], checks: Iterable[Check]) -> list[str]:
@@ -29,3 +33,14 @@ def _rollout(rollout: dict[str, Any]) -> list[str]:
         after = (epoch(decision["at"]) or began) - began
         told.append(f"  {after:>4.0f} s  {decision['action']} ({decision['reason']}): {decision['message']}")
     return [*told, ""]
+
+
+def reports(rollouts: Iterable[dict[str, Any] | None], folder: Path = REPORTS) -> list[Path]:
+    """Write each rollout's report, as `fairlead report` does, and say where."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for rollout in rollouts:
+        if rollout:
+            written.append(folder / f"{rollout['metadata']['name']}.html")
+            written[-1].write_text(render(rollout), encoding="utf-8")
+    return written

@@ -9,7 +9,11 @@ from typing import Any
 import structlog
 from pydantic import ValidationError
 
-from fairlead.analysis.analyst import Analyst, Judgement, JudgeRequest, Stage
+from fairlead.analysis import asking, queries
+from fairlead.analysis.analyst import Analyst
+from fairlead.analysis.request import Judgement, JudgeRequest, Stage
+from fairlead.analysis.source import QueryError
+from fairlead.api.metrictemplate import MetricTemplateSpec
 from fairlead.api.modeldeployment import ModelDeploymentSpec
 from fairlead.api.plan import Plan
 from fairlead.api.status import ModelDeploymentStatus
@@ -30,8 +34,9 @@ from fairlead.desired.layout import Layout, Slot
 from fairlead.desired.render import render
 from fairlead.kube.client import Cluster
 from fairlead.kube.errors import Forbidden, Invalid, NotOurs
-from fairlead.kube.kinds import MODEL_DEPLOYMENT
-from fairlead.rollout.decide import decide
+from fairlead.kube.kinds import METRIC_TEMPLATE, MODEL_DEPLOYMENT
+from fairlead.rollout.decide import decide, is_rejected
+from fairlead.rollout.metrics import PlanError, templates_named
 from fairlead.rollout.planning import plan_of
 from fairlead.rollout.revision import revision_of, version_of
 from fairlead.rollout.shares import share_at
@@ -94,9 +99,11 @@ class Pass:
         records = Records(self.shared.cluster, self.owner, world)
         templates = Templates(self.owner, self.spec, self.target, world, self.shared.config.serving)
         memory = journal.recall(self.old, world.snapshots.values())
-        plan = self._plan(memory, records, templates)
+        plan, unplannable = await self._plan(memory, records, templates)
         judgement = await self._judge(memory, plan, records, world)
         seen = self._observation(world, memory, plan, judgement)
+        if unplannable is not None and not is_rejected(seen):
+            seen = replace(seen, unplannable=unplannable)
         action = decide(seen)
         following = journal.after(memory, action, seen, self._rollout_name(children))
         picture = self._picture(seen, action, following, world)
@@ -106,15 +113,36 @@ class Pass:
         done = await self._apply(children, records, templates, seen, following)
         if not done:
             return AFTER_PROBLEM if self.shared.problems.get(self.key) == picture.problem else 0.0
+        if seen.unplannable:
+            return AFTER_PROBLEM
         return 0.0 if picture.problem else look_again(action, seen, judgement)
 
-    def _plan(self, memory: Memory, records: Records, templates: Templates) -> Plan | None:
-        """The frozen plan of a running rollout; that of the spec where one may start."""
+    async def _plan(self, memory: Memory, records: Records, templates: Templates) -> tuple[Plan | None, Trouble | None]:
+        """The frozen plan of a running rollout; that of the spec where one may start, or why there is none."""
         frozen = records.plan(memory.attempt) if memory.attempt else None
         if frozen is not None or memory.stable is None:
-            return frozen
+            return frozen, None
+        if memory.attempt is None and memory.stable.name == self.target.name:
+            return None, None
         ages = [templates.max_connection_age(revision) for revision in (memory.stable.name, self.target.name)]
-        return plan_of(self.spec, max(ages))
+        canary, stable = self.target, memory.stable
+        known = queries.variables(*self.key, (canary.name, canary.version), (stable.name, stable.version))
+        try:
+            shared = await self._metric_templates()
+            plan = plan_of(self.spec.rollout, max(ages), shared)
+            asking.check(plan.analysis, known)
+        except (PlanError, QueryError) as error:
+            return None, Trouble("InvalidMetric", str(error))
+        return plan, None
+
+    async def _metric_templates(self) -> dict[str, MetricTemplateSpec]:
+        """The MetricTemplates that the metrics refer to, as far as they are there."""
+        found: dict[str, MetricTemplateSpec] = {}
+        for name in templates_named(self.spec.rollout.analysis.metrics):
+            item = await self.shared.cluster.get(METRIC_TEMPLATE, self.key[0], name)
+            if item is not None:
+                found[name] = MetricTemplateSpec.model_validate(item["spec"])
+        return found
 
     async def _judge(self, memory: Memory, plan: Plan | None, records: Records, world: World) -> Judgement | None:
         attempt = memory.attempt
@@ -133,12 +161,14 @@ class Pass:
             stable=memory.stable.name,
             canary_version=str(attempt.revision),
             stable_version=str(memory.stable),
+            versions=(attempt.revision.version, memory.stable.version),
             plan=plan.analysis,
             started_at=attempt.started_at,
             stage=Stage(index=plan.steps[attempt.step].stage, started_at=attempt.stage_started_at),
             pods=ready,
             state=kept,
             now=self.now,
+            weights=tuple(step.weight for step in plan.steps if step.kind == "SetWeight"),
         )
         judgement = await self.shared.analyst.judge(request)
         if judgement.verdict.reason in {Reason.PROVIDER_ERROR, Reason.BAD_QUERY}:
@@ -176,7 +206,7 @@ class Pass:
 
     def _picture(self, seen: Observation, action: Action, following: Memory, world: World) -> Picture:
         deadline = float(self.spec.rollout.progress_deadline_seconds or 600)
-        problem = self.shared.problems.get(self.key)
+        problem = self.shared.problems.get(self.key) or seen.unplannable
         note = journal.misread(self._annotations(), following.attempt)
         return Picture(self.owner, self.old, seen, action, following, world.digests, deadline, problem, note)
 

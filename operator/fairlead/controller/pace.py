@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fairlead.analysis.analyst import Judgement
+from fairlead.analysis.request import Judgement
 from fairlead.rollout.state import Action, Bootstrap, Hold, Observation, Settle
 
 # Pods tell by events that they are Ready, but not why their model is still loading.

@@ -91,7 +91,8 @@ def _message(picture: Picture) -> str:
     if picture.memory.attempt is not None:
         return _in_rollout(picture, picture.memory.attempt)
     if picture.problem:
-        return _sentence(f"{stable} serves, but not everything could be applied", picture.problem)
+        what = f"the rollout of {seen.target} cannot start" if seen.unplannable else "not everything could be applied"
+        return _sentence(f"{stable} serves, but {what}", picture.problem)
     if rejection := picture.rejection:
         return (
             f"{seen.target} was rolled back at {rejection.at}: {rejection.message}. {stable} serves; "
@@ -110,7 +111,7 @@ def _message(picture: Picture) -> str:
 def _in_rollout(picture: Picture, attempt: Attempt) -> str:
     seen, plan = picture.seen, picture.seen.plan
     if plan is None or isinstance(picture.action, Start):
-        return f"the rollout of {attempt.revision} starts"
+        return _sentence(f"the rollout of {attempt.revision} starts", seen.unplannable)
     share = share_at(plan, attempt.step, seen.replicas)
     text = getattr(picture.action, "message", "")
     if isinstance(picture.action, Advance):

@@ -19,6 +19,7 @@ PAUSE = f"{GROUP}/pause"
 
 DIGEST_KEY = "digest"
 SERVING_PORT = 8080
+GRPC_PORT = 8081
 SERVICE_PORT = 80
 
 Manifest = dict[str, Any]

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import re
+
 from fairlead.api.modeldeployment import ModelDeploymentSpec, ModelSpec
 from fairlead.api.settings import ServingDefaults
-from fairlead.desired.names import DIGEST_KEY, SERVING_PORT, Manifest, labels, of_revision
+from fairlead.desired.names import DIGEST_KEY, GRPC_PORT, SERVING_PORT, Manifest, labels, of_revision
 
 CONTAINER = "model"
 CACHE = "/var/cache/fairlead"
+# Where a persistent volume with the model is mounted.
+VOLUME = "/mnt/model"
+_CLAIM = "pvc://"
+WORKERS = "FAIRLEAD_WORKERS"
+_CORES = re.compile(r"([0-9.]+)(m?)")
 # Requests have defaults since a CPU autoscaler needs them; a memory limit has none, since only the
 # user knows the model.
 RESOURCES: Manifest = {"requests": {"cpu": "250m", "memory": "256Mi"}}
@@ -41,7 +48,7 @@ def pod_template(
         },
         "spec": {
             "containers": [_container(name, spec, revision, version, serving)],
-            "volumes": [{"name": "cache", "emptyDir": {}}, {"name": "tmp", "emptyDir": {}}],
+            "volumes": [{"name": "cache", "emptyDir": {}}, {"name": "tmp", "emptyDir": {}}, *_claims(spec.model)],
             "terminationGracePeriodSeconds": drain + GRACE_SECONDS,
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
@@ -63,7 +70,10 @@ def _container(name: str, spec: ModelDeploymentSpec, revision: str, version: str
         "name": CONTAINER,
         "image": server.image or serving.image,
         "imagePullPolicy": serving.pull_policy,
-        "ports": [{"name": "http", "containerPort": SERVING_PORT, "protocol": "TCP"}],
+        "ports": [
+            {"name": "http", "containerPort": SERVING_PORT, "protocol": "TCP"},
+            {"name": "grpc", "containerPort": GRPC_PORT, "protocol": "TCP"},
+        ],
         "env": _environment(name, spec, revision, version, serving),
         "resources": server.resources or RESOURCES,
         "readinessProbe": {
@@ -87,6 +97,8 @@ def _container(name: str, spec: ModelDeploymentSpec, revision: str, version: str
         },
         "volumeMounts": [{"name": "cache", "mountPath": CACHE}, {"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108  # the container's own
     }
+    if _claims(spec.model):
+        container["volumeMounts"].append({"name": "model", "mountPath": VOLUME, "readOnly": True})
     if storage and storage.secret_ref:
         container["envFrom"] = [{"secretRef": {"name": storage.secret_ref.name}}]
     return container
@@ -104,14 +116,28 @@ def _environment(
         "FAIRLEAD_REVISION": revision,
         **_model_environment(spec.model),
         "FAIRLEAD_HTTP_PORT": str(SERVING_PORT),
+        "FAIRLEAD_GRPC_PORT": str(GRPC_PORT),
         "FAIRLEAD_CACHE_DIR": CACHE,
         "FAIRLEAD_DRAIN_SECONDS": str(drain),
         "FAIRLEAD_MAX_CONNECTION_AGE_SECONDS": str(age),
     }
     own: list[Manifest] = [{"name": key, "value": value} for key, value in values.items()]
     own.append(_digest(name, spec.model, revision))
+    given = {entry.get("name") for entry in server.env or []}
+    if WORKERS not in given:
+        own.append({"name": WORKERS, "value": str(_workers(server.resources or RESOURCES))})
     taken = {entry["name"] for entry in own}
     return own + [entry for entry in server.env or [] if entry.get("name") not in taken]
+
+
+def _workers(resources: Manifest) -> int:
+    """One worker process a whole core that the pod may count on; the cores of its node are not all its own."""
+    for kind in ("limits", "requests"):
+        cpu = str((resources.get(kind) or {}).get("cpu") or "")
+        cores = _CORES.fullmatch(cpu)
+        if cores:
+            return max(1, int(float(cores[1]) / (1000 if cores[2] else 1)))
+    return 1
 
 
 def _digest(name: str, model: ModelSpec, revision: str) -> Manifest:
@@ -123,11 +149,28 @@ def _digest(name: str, model: ModelSpec, revision: str) -> Manifest:
     return {"name": variable, "valueFrom": {"configMapKeyRef": pinned}}
 
 
+def _claims(model: ModelSpec) -> list[Manifest]:
+    """The persistent volume that the model lies in, if it does: many pods read it, none writes."""
+    if not model.storage_uri.startswith(_CLAIM):
+        return []
+    claim = model.storage_uri.removeprefix(_CLAIM).partition("/")[0]
+    return [{"name": "model", "persistentVolumeClaim": {"claimName": claim, "readOnly": True}}]
+
+
+def _storage_uri(model: ModelSpec) -> str:
+    """Where the server finds the model: of a claim it knows only the place it is mounted at."""
+    if not _claims(model):
+        return model.storage_uri
+    path = model.storage_uri.removeprefix(_CLAIM).partition("/")[2].strip("/")
+    return f"{VOLUME}/{path}".rstrip("/")
+
+
 def _model_environment(model: ModelSpec) -> dict[str, str]:
     storage = model.storage
     values = {
-        "FAIRLEAD_STORAGE_URI": model.storage_uri,
+        "FAIRLEAD_STORAGE_URI": _storage_uri(model),
         "FAIRLEAD_MODEL_FORMAT": model.model_format.name if model.model_format else None,
+        "FAIRLEAD_ALLOW_UNSAFE": "true" if model.allow_unsafe else None,
         "AWS_ENDPOINT_URL": storage.endpoint if storage else None,
         "AWS_REGION": storage.region if storage else None,
     }

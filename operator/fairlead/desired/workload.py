@@ -5,6 +5,7 @@ from __future__ import annotations
 from fairlead.desired.layout import Slot
 from fairlead.desired.names import (
     DIGEST_KEY,
+    GRPC_PORT,
     SERVICE_PORT,
     Manifest,
     labels,
@@ -54,6 +55,9 @@ def service(owner: Manifest, revision: str | None = None) -> Manifest:
         "metadata": metadata(owner, of_revision(name, revision) if revision else name, revision),
         "spec": {
             "selector": labels(name, revision),
-            "ports": [{"name": "http", "port": SERVICE_PORT, "targetPort": "http", "protocol": "TCP"}],
+            "ports": [
+                {"name": "http", "port": SERVICE_PORT, "targetPort": "http", "protocol": "TCP"},
+                {"name": "grpc", "port": GRPC_PORT, "targetPort": "grpc", "protocol": "TCP"},
+            ],
         },
     }
