@@ -48,4 +48,4 @@ def _discovered(plane: ControlPlane) -> bool:
     return all(kind in json.loads(document)["components"]["schemas"] for kind in _SCHEMAS)
 
 
-_SCHEMAS = ("dev.fairlead.v1alpha1.ModelDeployment", "dev.fairlead.v1alpha1.ModelRollout")
+_SCHEMAS = tuple(f"dev.fairlead.v1alpha1.{kind}" for kind in ("MetricTemplate", "ModelDeployment", "ModelRollout"))

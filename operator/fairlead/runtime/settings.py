@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, Field, field_validator, model_validator
@@ -48,6 +49,31 @@ class Settings(BaseSettings):
         str, Field(description="Prometheus that scrapes the model servers. Empty: none, rollouts wait and say so.")
     ] = ""
     prometheus_timeout: Annotated[Seconds, Field(description="Longest time for one query.")] = 5.0
+    prometheus_token_file: Annotated[
+        Path | None, Field(description="File with a bearer token for it, read for every query; it may change.")
+    ] = None
+    prometheus_username_file: Annotated[
+        Path | None, Field(description="File with the user of basic authentication, read for every query.")
+    ] = None
+    prometheus_password_file: Annotated[Path | None, Field(description="File with the user's password, likewise.")] = (
+        None
+    )
+    prometheus_ca_file: Annotated[
+        Path | None, Field(description="Certificates of the authorities it is trusted by; the system's without it.")
+    ] = None
+    prometheus_certificate_file: Annotated[
+        Path | None, Field(description="Client certificate, with the key in FAIRLEAD_PROMETHEUS_KEY_FILE.")
+    ] = None
+    prometheus_key_file: Annotated[Path | None, Field(description="Key of the client certificate.")] = None
+    prometheus_insecure_skip_verify: Annotated[
+        bool, Field(description="Trust any certificate: whoever is in between can then decide about rollouts.")
+    ] = False
+    prometheus_headers: Annotated[
+        dict[str, str], Field(description="Further headers of every query, as a JSON object.")
+    ] = {}
+    prometheus_headers_dir: Annotated[
+        Path | None, Field(description="Folder with a file for each further header that is secret.")
+    ] = None
     request_timeout: Annotated[Seconds, Field(description="Longest time for one request to the API server.")] = 10.0
     workers: Annotated[int, Field(ge=1, le=256, description="ModelDeployments worked on at the same time.")] = 8
     reconcile_timeout: Annotated[Seconds, Field(description="Longest time for one pass over a ModelDeployment.")] = 60.0
@@ -75,10 +101,30 @@ class Settings(BaseSettings):
             return tuple(dict.fromkeys(name for part in value.split(",") if (name := part.strip())))
         return value
 
-    @field_validator("kubeconfig", "context", "pod_name", mode="before")
+    @field_validator(
+        "kubeconfig",
+        "context",
+        "pod_name",
+        *(f"prometheus_{name}_file" for name in ("token", "username", "password", "ca", "certificate", "key")),
+        "prometheus_headers_dir",
+        mode="before",
+    )
     @classmethod
     def _empty_is_none(cls, value: Any) -> Any:
         return value or None
+
+    @model_validator(mode="after")
+    def _prometheus_pairs(self) -> Settings:
+        for one, other in (("username", "password"), ("certificate", "key")):
+            files = [getattr(self, f"prometheus_{name}_file") for name in (one, other)]
+            if (files[0] is None) != (files[1] is None):
+                names = " and ".join(f"FAIRLEAD_PROMETHEUS_{name.upper()}_FILE" for name in (one, other))
+                message = f"{names} belong together: set both or none"
+                raise ValueError(message)
+        if self.prometheus_token_file and self.prometheus_username_file:
+            message = "FAIRLEAD_PROMETHEUS_TOKEN_FILE and FAIRLEAD_PROMETHEUS_USERNAME_FILE exclude each other"
+            raise ValueError(message)
+        return self
 
     @model_validator(mode="after")
     def _lease_times(self) -> Settings:

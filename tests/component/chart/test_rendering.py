@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from fairlead.runtime.settings import Settings
 from tests.component.chart.helm import CHART, OFFLINE, helm, of_kind, template
 
 
@@ -17,8 +20,7 @@ def test_default_rendering_is_one_operator_with_its_rights_and_the_crds() -> Non
     assert kinds == [
         "ClusterRole",
         "ClusterRoleBinding",
-        "CustomResourceDefinition",
-        "CustomResourceDefinition",
+        *["CustomResourceDefinition"] * 3,
         "Deployment",
         "Role",
         "RoleBinding",
@@ -96,11 +98,60 @@ def test_monitors_are_there_when_asked_for() -> None:
     assert operator["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
 
 
+def test_prometheus_is_reached_as_the_values_say() -> None:
+    manifests = template(
+        "prometheus.bearerToken.secret=token",
+        "prometheus.tls.ca.configMap=trust",
+        "prometheus.tls.clientCertificate.secret=mine",
+        "prometheus.headers.X-Scope-OrgID=team-a",
+        "prometheus.headersSecret=more",
+    )
+    (deployment,) = of_kind(manifests, "Deployment")
+    pod = deployment["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    env = {entry["name"]: entry.get("value") for entry in container["env"]}
+    mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+    volumes = {volume["name"]: volume for volume in pod["volumes"]}
+    files = [
+        f"{mounts['prometheus']}/{item['path']}"
+        for source in volumes["prometheus"]["projected"]["sources"]
+        for item in next(iter(source.values()))["items"]
+    ]
+    named = ("TOKEN", "CA", "CERTIFICATE", "KEY")
+    assert files == [env[f"FAIRLEAD_PROMETHEUS_{name}_FILE"] for name in named]
+    assert json.loads(env["FAIRLEAD_PROMETHEUS_HEADERS"]) == {"X-Scope-OrgID": "team-a"}
+    assert env["FAIRLEAD_PROMETHEUS_HEADERS_DIR"] == mounts["prometheus-headers"]
+    assert volumes["prometheus-headers"]["secret"]["secretName"] == "more"
+    names = {name for name in env if name.startswith("FAIRLEAD_")}
+    assert names <= {f"FAIRLEAD_{field.upper()}" for field in Settings.model_fields}
+
+
+def test_without_credentials_nothing_is_mounted() -> None:
+    (deployment,) = of_kind(template(), "Deployment")
+    assert [volume["name"] for volume in deployment["spec"]["template"]["spec"]["volumes"]] == ["tmp"]
+
+
+@pytest.mark.parametrize(
+    ("values", "complaint"),
+    [
+        (("bearerToken.secret=a", "basicAuth.secret=b"), "bearerToken and basicAuth exclude each other"),
+        (("bearerToken.secret=a", "bearerToken.serviceAccount=true"), "name a Secret or set serviceAccount, not both"),
+        (("tls.ca.secret=a", "tls.ca.configMap=b"), "name a Secret or a ConfigMap, not both"),
+    ],
+)
+def test_contradictions_are_told(values: tuple[str, ...], complaint: str) -> None:
+    settings = [word for value in values for word in ("--set", f"prometheus.{value}")]
+    done = helm("template", "fairlead", str(CHART), *OFFLINE, *settings)
+    assert done.returncode != 0
+    assert complaint in done.stderr
+
+
 @pytest.mark.parametrize(
     ("value", "complaint"),
     [
         ("prometheus.ulr=http://p", "'ulr' not allowed"),
         ("prometheus.url=prometheus:9090", "'/prometheus/url'"),
+        ("prometheus.basicAuth.password=secret", "'password' not allowed"),
         ("image.pullPolicy=Sometimes", "'/image/pullPolicy'"),
         ("image.repository=fairlead/operator:dev", "'/image/repository'"),
         ("log.level=loud", "'/log/level'"),

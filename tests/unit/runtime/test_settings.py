@@ -60,6 +60,8 @@ def test_lease_times_that_cannot_work_are_refused(monkeypatch: pytest.MonkeyPatc
     [
         ("FAIRLEAD_WORKERS", "0", "FAIRLEAD_WORKERS: Input should be greater than or equal to 1"),
         ("FAIRLEAD_LOG_FORMAT", "xml", "FAIRLEAD_LOG_FORMAT: Input should be 'json' or 'console'"),
+        ("FAIRLEAD_PROMETHEUS_USERNAME_FILE", "/u", "FAIRLEAD_PROMETHEUS_PASSWORD_FILE belong together"),
+        ("FAIRLEAD_PROMETHEUS_KEY_FILE", "/k", "set both or none"),
         ("FAIRLEAD_LEASE_RETRY", "11", "lease times must satisfy duration > renew deadline > retry > 0"),
     ],
 )
@@ -69,6 +71,18 @@ def test_a_wrong_setting_ends_the_command_with_its_name(
     monkeypatch.setenv(name, value)
     assert cli.main(["run"]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_prometheus_is_shown_one_identity(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("TOKEN", "USERNAME", "PASSWORD"):
+        monkeypatch.setenv(f"FAIRLEAD_PROMETHEUS_{name}_FILE", "/file")
+    with pytest.raises(ValidationError, match="exclude each other"):
+        Settings()
+    monkeypatch.setenv("FAIRLEAD_PROMETHEUS_TOKEN_FILE", "")
+    monkeypatch.setenv("FAIRLEAD_PROMETHEUS_HEADERS", '{"X-Scope-OrgID": "a"}')
+    settings = Settings()
+    assert settings.prometheus_token_file is None
+    assert settings.prometheus_headers == {"X-Scope-OrgID": "a"}
 
 
 def test_every_setting_is_described() -> None:
