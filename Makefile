@@ -89,6 +89,7 @@ $(STAMP): requirements/dev.txt
 	  || { echo "$(PYTHON) cannot make virtual environments; on Debian: apt-get install python3-venv" >&2; exit 1; }
 	test -x $(PY) || $(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements/dev.txt
+	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable . --editable serving-image
 	@touch $@
 
 $(BIN)/uv: $(STAMP)
@@ -109,7 +110,10 @@ TAG ?= dev
 images: $(STAMP) ## Build the images into the cluster; REGISTRY=… (and TAG=…): build and push them there instead
 	$(PY) -m tests.cluster $(if $(REGISTRY),push $(REGISTRY) --tag $(TAG),images)
 
-.PHONY: bench-serving bench-rollouts
+.PHONY: bench-analysis bench-serving bench-rollouts
+bench-analysis: $(STAMP) ## The judge against other rules on simulated rollouts: hours; goes on where it stopped
+	$(PY) -m tests.bench.analysis --write $(BENCH_ARGS)
+
 bench-serving: $(STAMP) ## Requests per second of the serving image
 	$(PY) -m tests.serving.bench
 

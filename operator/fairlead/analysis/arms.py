@@ -11,6 +11,7 @@ from fairlead.analysis.counters import (
     FEEDBACK,
     INF,
     INPUTS,
+    LATENCY,
     OUTCOMES,
     PREDICTIONS,
     REQUESTS,
@@ -112,8 +113,9 @@ def _accuracy(canary: Arm, stable: Arm) -> MetricCounts:
 def _latency(canary: Arm, stable: Arm) -> MetricCounts:
     """Native buckets where every pod has them, since those are finer; else the classic ones that all pods have."""
     pods = [*canary.values(), *stable.values()]
-    if pods and all(DURATION in own.histograms for own in pods):
-        return _native(canary, stable)
+    for name in (LATENCY, DURATION):
+        if pods and all(name in own.histograms for own in pods):
+            return _native(name, canary, stable)
     first, second = ({pod: own for pod, own in arm.items() if own.has(BUCKETS)} for arm in (canary, stable))
     edges = _common_edges([*first.values(), *second.values()], BUCKETS)
 
@@ -125,8 +127,8 @@ def _latency(canary: Arm, stable: Arm) -> MetricCounts:
     return MetricCounts(counts.canary, counts.stable, "histogram", edges)
 
 
-def _native(canary: Arm, stable: Arm) -> MetricCounts:
-    arms = [{pod: own.histograms[DURATION] for pod, own in arm.items()} for arm in (canary, stable)]
+def _native(name: str, canary: Arm, stable: Arm) -> MetricCounts:
+    arms = [{pod: own.histograms[name] for pod, own in arm.items()} for arm in (canary, stable)]
     schema, zero = native.alike(histogram for arm in arms for histogram in arm.values())
     first, second = (
         {pod: native.at(histogram, schema, zero).buckets for pod, histogram in arm.items()} for arm in arms
@@ -171,7 +173,7 @@ def _common_edges(pods: list[PodCounters], metric: str) -> tuple[float, ...]:
 _SERIES: Mapping[str, tuple[str, ...]] = {
     "error-rate": (REQUESTS,),
     "client-error-rate": (REQUESTS,),
-    "latency": (BUCKETS, DURATION),
+    "latency": (BUCKETS, LATENCY, DURATION),
     "prediction-distribution": (PREDICTIONS,),
     "score-distribution": (SCORES,),
     "input-distribution": (INPUTS,),

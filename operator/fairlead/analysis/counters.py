@@ -16,6 +16,8 @@ from fairlead.analysis.source import AmbiguousError, Sample
 
 REQUESTS = "fairlead_requests_total"
 DURATION = "fairlead_request_duration_seconds"
+LATENCY = "fairlead_request_latency_seconds"
+"""The same, as the serving image gives it to a Prometheus that scrapes native histograms."""
 BUCKETS = f"{DURATION}_bucket"
 CONNECTIONS = "fairlead_connections_opened_total"
 PREDICTIONS = "fairlead_predictions_total"

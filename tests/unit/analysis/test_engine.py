@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
 from fairlead.analysis import engine, evidence
 from fairlead.analysis.evidence import WORSE, Counts, Margin
-from fairlead.analysis.intervals import MetricCounts
+from fairlead.analysis.intervals import WHOLE, MetricCounts
 from fairlead.analysis.state import State
 from fairlead.api.plan import AnalysisPlan
 from tests.unit.analysis.support import EDGES, against, by_router, in_favour, interval, judged, latency, metric, plan
@@ -129,6 +130,14 @@ def test_a_metric_without_data_shares_the_clock_with_those_that_have_some() -> N
     assert sum(joined_late) / len(joined_late) <= state.spent * 1.2
 
 
+def test_a_metric_that_joins_late_has_been_at_one_so_far() -> None:
+    how = plan("error-rate", "client-error-rate", counted_at="router")
+    nothing = MetricCounts({WHOLE: (1, 0)}, {WHOLE: (1, 0)})
+    names = [{"error-rate"}] * 10 + [{"error-rate", "client-error-rate"}] * 3
+    state = judged((interval(t, metrics=dict.fromkeys(name, nothing)) for t, name in enumerate(names)), how)
+    assert against(state, "client-error-rate") == pytest.approx(1, abs=0.02)
+
+
 def test_rules_that_acted_on_the_judged_interval_are_told_with_those_of_the_newest() -> None:
     pods = [[(100.0, 9.0)], [(100.0, 1.0)], [(100.0, 4.0)]]
     state = judged(interval(t, (100.0, 20.0), pods[t], acted=("warm-up",) if t == 2 else ()) for t in range(3))
@@ -211,6 +220,16 @@ def test_a_share_that_is_not_the_one_asked_for_is_found(
     how = plan(counted_at=counted_at, routing="request")
     state = judged((by_router(t, (canary, 0), (stable, 0), share=0.2) for t in range(60)), how)
     assert (state.split.evidence(1 - state.spent) >= 100) == fires
+
+
+def test_a_stable_window_that_is_a_tick_late_is_no_mismatch() -> None:
+    """Pods are scraped one by one, so when the load changes the arms' windows show different loads."""
+    loads = [100.0 + 900.0 * (t % 2) for t in range(41)]
+    rows = [((0.2 * before, 0.0), (0.8 * now, 0.0)) for before, now in pairwise(loads)]
+    for counted_at, fires in (("pod", False), ("router", True)):
+        how = plan(counted_at=counted_at, routing="request")
+        state = judged((by_router(t, *row, share=0.2) for t, row in enumerate(rows)), how)
+        assert (state.split.evidence(1 - state.spent) >= 100) == fires
 
 
 def test_where_connections_are_balanced_the_share_is_that_of_the_connections() -> None:

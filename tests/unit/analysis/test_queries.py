@@ -11,7 +11,8 @@ from fairlead.analysis.source import QueryError
 def test_one_question_for_all_counters() -> None:
     assert queries.raw_counters("shop", "fraud", "0123456789", "abcdef0123") == (
         '{__name__=~"fairlead_requests_total|fairlead_connections_opened_total|fairlead_request_duration_seconds_bucket|'
-        'fairlead_request_duration_seconds",namespace="shop",model="fraud",revision=~"0123456789|abcdef0123"}'
+        'fairlead_request_latency_seconds|fairlead_request_duration_seconds",namespace="shop",model="fraud",'
+        'revision=~"0123456789|abcdef0123"}'
     )
 
 

@@ -117,6 +117,16 @@ def test_ground_truth_that_comes_late_bars_the_promotion() -> None:
     assert "accuracy" not in found[3]["metrics"]
 
 
+def test_ground_truth_counts_once() -> None:
+    how = rollout(metrics=[{"name": "error-rate"}, {"name": "accuracy"}], minStep="2m")
+    truth = {**ratio(15.0, (30, 9), (120, 12)), "metric": "accuracy", "labelled_at": 40}
+    found = run([ROUTER, ratio(15.0, *alike(2)), truth, *lines(5, *alike(2), start=2)], how)
+    seen = [one["metrics"].get("accuracy", {}).get("evidence") for one in found]
+    assert seen[:2] == [None, None]
+    assert seen[2] > 1
+    assert seen[2:] == [seen[2]] * 4
+
+
 CONNECTIONS: Line = {**POD, "routing": "connection", "maxConnectionAge": 10}
 OUTAGE = ([ratio(15.0 * i, (300, 90 if i == 3 else 3), (1200, 360 if i == 4 else 12)) for i in range(1, 7)], "Continue")
 UNLIKE = pods([(4000, 40), (4000, 80), (4000, 120)])

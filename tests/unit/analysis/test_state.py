@@ -12,7 +12,7 @@ import pytest
 from fairlead.analysis import decision, engine
 from fairlead.analysis.finding import Context
 from fairlead.analysis.intervals import ZERO_BUCKET, Interval, MetricCounts
-from fairlead.analysis.state import MAX_PODS, LostStateError, State, Window, dump, load
+from fairlead.analysis.state import MAX_PODS, LostStateError, Metric, Process, State, Window, dump, load
 from tests.unit.analysis.support import START, interval, judged, plan
 
 SIX = ("error-rate", "latency", "client-error-rate", "prediction-distribution", "input-distribution", "accuracy")
@@ -172,6 +172,12 @@ def test_damage_is_told(text: str) -> None:
 def test_waiting_counts_survive() -> None:
     state = judged([interval(0, (123456789.0, 3.0))])
     assert load(dump(state)).metrics["error-rate"].waiting == Window(123456789.0, (3.0,))
+
+
+def test_what_the_waiting_interval_is_judged_with_survives() -> None:
+    process = Process(phi=3.7, floor=1.6, canary=5.0, stable=7.0)
+    state = State(metrics={"latency": Metric(kind="native", cuts=(-3.0,), schema=3, processes=[process])})
+    assert load(dump(state)) == state
 
 
 def test_what_users_thresholds_remember_survives() -> None:

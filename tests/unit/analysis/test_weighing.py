@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
 import pytest
 
 from fairlead.analysis import evidence
 from fairlead.analysis.evidence import BETTER, WORSE, Counts, Margin
-from fairlead.analysis.intervals import MetricCounts
+from fairlead.analysis.intervals import WHOLE, MetricCounts
 from fairlead.analysis.state import State
 from fairlead.rollout.metrics import NATIVE_PROMOTION, NATIVE_ROLLBACK
 from tests.unit.analysis.support import against, by_router, in_favour, interval, judged, metric, plan
@@ -96,3 +97,31 @@ def test_a_distribution_that_only_the_canary_has_is_not_kept_for_ever() -> None:
     state = judged((interval(t, metrics=both) for t in range(30)), how)
     assert state.metrics["prediction-distribution"].witness.waiting == []
     assert against(state, "prediction-distribution") == pytest.approx(1)
+
+
+def test_pods_that_are_unlike_for_good_widen_the_margin() -> None:
+    def worse(rates: tuple[float, ...]) -> float:
+        pods = [(2000.0, 2000 * rate) for rate in rates]
+        return against(judged(interval(t, (2000.0, 56.0), pods) for t in range(15)))
+
+    assert worse((0.02, 0.02, 0.02)) > 100
+    assert worse((0.01, 0.02, 0.03)) < 1
+
+
+def test_what_is_seen_at_once_and_what_is_seen_pod_by_pod_is_the_same_evidence() -> None:
+    rows = [((100.0, float(t % 4)), (300.0, 3.0)) for t in range(20)]
+    at_once = judged((by_router(t, *row) for t, row in enumerate(rows)), plan(counted_at="router"))
+    counts = [MetricCounts({"a": (60.0, c[1]), "b": (40.0, 0.0)}, {WHOLE: s}) for c, s in rows]
+    summed = judged(
+        (interval(t, metrics={"error-rate": one}) for t, one in enumerate(counts)), plan(counted_at="router")
+    )
+    assert against(summed) == against(at_once)
+    assert in_favour(summed) == in_favour(at_once)
+
+
+def test_what_is_two_ticks_away_is_no_neighbour() -> None:
+    """Stable's outage lies before an interval without data: it says nothing of the canary's after it."""
+    out = [(100.0, 60.0)] * 3
+    rows = [interval(0, None, out), interval(1, metrics={}), interval(2, (100.0, 60.0)), interval(3, None)]
+    assert against(judged(rows)) > 100
+    assert against(judged([rows[0], replace(rows[2], tick=1), replace(rows[3], tick=2)])) < 1

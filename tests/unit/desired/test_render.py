@@ -123,6 +123,29 @@ def test_the_server_is_told_everything_by_environment() -> None:
     assert pod["terminationGracePeriodSeconds"] > 0
 
 
+def test_unsafe_files_are_read_only_where_the_model_says_so() -> None:
+    told = [
+        {item["name"]: item.get("value") for item in template(model=model)["spec"]["containers"][0]["env"]}
+        for model in ({"storageUri": "s3://m/1", "allowUnsafe": True}, {"storageUri": "s3://m/1", "allowUnsafe": False})
+    ]
+
+    assert told[0]["FAIRLEAD_ALLOW_UNSAFE"] == "true"
+    assert "FAIRLEAD_ALLOW_UNSAFE" not in told[1]
+
+
+@pytest.mark.parametrize(
+    ("uri", "path"), [("pvc://models/fraud/7/", "/mnt/model/fraud/7"), ("pvc://models", "/mnt/model")]
+)
+def test_a_model_in_a_claim_is_mounted_read_only(uri: str, path: str) -> None:
+    pod = template(model={"storageUri": uri})["spec"]
+    (container,) = pod["containers"]
+
+    assert {"name": "FAIRLEAD_STORAGE_URI", "value": path} in container["env"]
+    assert {"name": "model", "mountPath": "/mnt/model", "readOnly": True} in container["volumeMounts"]
+    claim = {"claimName": "models", "readOnly": True}
+    assert {"name": "model", "persistentVolumeClaim": claim} in pod["volumes"]
+
+
 def test_every_container_of_a_revision_loads_the_bytes_that_the_first_one_loaded() -> None:
     (container,) = template()["spec"]["containers"]
     (variable,) = (item for item in container["env"] if item["name"] == "FAIRLEAD_MODEL_DIGEST")

@@ -1,4 +1,4 @@
-"""Small pure parts of the serving image: digest, settings, choice of file, storage errors, back-off, metrics."""
+"""Small pure parts of the serving image: digest, settings, choice of file, storage errors, back-off."""
 
 from __future__ import annotations
 
@@ -6,17 +6,14 @@ import hashlib
 import itertools
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from fairlead_serving.digest import digest_of_files, digest_of_path
 from fairlead_serving.errors import LoadError, SettingsError, StorageUnreachableError
 from fairlead_serving.loading import delays
-from fairlead_serving.metrics import Metrics
-from fairlead_serving.models.loader import choose
-from fairlead_serving.settings import read
-from fairlead_serving.storage.s3errors import explain
-from fairlead_serving.tensors import tensor_of
+from fairlead_serving.models.formats import Choice, choose
+from fairlead_serving.settings import TlsFiles, read
+from fairlead_serving.storage.explain import explain
 
 
 def test_the_digest_is_over_one_line_a_file_in_the_order_of_the_paths(tmp_path: Path) -> None:
@@ -47,6 +44,17 @@ def test_flags_win_over_variables_and_defaults_follow_from_the_model() -> None:
     assert read(["x"], {"FAIRLEAD_MODEL_VERSION": "", "FAIRLEAD_DRAIN_SECONDS": ""}).version == "1"
 
 
+def test_ports_and_tls_files() -> None:
+    settings = read(["m", "--grpc-port", "0", "--tls-key", "k"], {"FAIRLEAD_TLS_CERTIFICATE": "c"})
+    assert (settings.http_port, settings.grpc_port, settings.tls) == (8080, 0, TlsFiles(Path("c"), Path("k")))
+    assert read(["m"], {}).tls is None
+    with pytest.raises(SettingsError, match="the port 65536 is not between 0 and 65535"):
+        read(["m"], {"FAIRLEAD_GRPC_PORT": "65536"})
+    for flags in (["--tls-certificate", "c"], ["--tls-client-ca", "c"]):
+        with pytest.raises(SettingsError, match="TLS needs both"):
+            read(["m", *flags], {})
+
+
 def test_without_a_model_there_are_no_settings() -> None:
     with pytest.raises(SettingsError, match="no model given"):
         read([], {})
@@ -55,14 +63,25 @@ def test_without_a_model_there_are_no_settings() -> None:
 @pytest.mark.parametrize(
     ("files", "wanted", "expected"),
     [
-        (["model.onnx"], None, ("onnx", "model.onnx")),
-        (["iris.skops", "README.md"], None, ("sklearn", "iris.skops")),
-        (["model.onnx", "other.onnx"], None, ("onnx", "model.onnx")),
-        (["model.onnx", "model.skops"], "sklearn", ("sklearn", "model.skops")),
-        (["model.onnx", "model.pkl"], None, ("onnx", "model.onnx")),
+        (["model.onnx"], None, Choice("onnx", "model.onnx")),
+        (["iris.skops", "README.md"], None, Choice("sklearn", "iris.skops")),
+        (["model.onnx", "other.onnx"], None, Choice("onnx", "model.onnx")),
+        (["model.onnx", "model.skops"], "sklearn", Choice("sklearn", "model.skops")),
+        (["model.onnx", "model.pkl"], None, Choice("onnx", "model.onnx")),
+        (["model.joblib"], None, Choice("sklearn", "model.joblib")),
+        (["model.pkl", "other.joblib"], None, Choice("sklearn", "model.pkl")),
+        (["model.skops", "model.pkl"], "sklearn", Choice("sklearn", "model.skops")),
+        (["config.json", "model.ubj"], None, Choice("xgboost", "model.ubj")),
+        (["model.json"], None, Choice("xgboost", "model.json")),
+        (["fraud.json"], "xgboost", Choice("xgboost", "fraud.json")),
+        (["model.txt", "requirements.txt"], None, Choice("lightgbm", "model.txt")),
+        (["fraud.txt", "requirements.txt"], "lightgbm", Choice("lightgbm", "fraud.txt")),
+        (["MLmodel", "model.pkl", "model.onnx"], None, Choice("mlflow", "MLmodel")),
+        (["helper.py", "model.py"], None, Choice("python", "model.py")),
+        (["model.onnx", "model.py"], "python", Choice("python", "model.py")),
     ],
 )
-def test_the_file_to_load(files: list[str], wanted: str | None, expected: tuple[str, str]) -> None:
+def test_the_file_to_load(files: list[str], wanted: str | None, expected: Choice) -> None:
     assert choose(files, wanted) == expected
 
 
@@ -71,10 +90,16 @@ def test_the_file_to_load(files: list[str], wanted: str | None, expected: tuple[
     [
         (["model.onnx", "model.skops"], None, "several files could be the model"),
         (["a.onnx", "b.onnx"], None, "several files could be the model"),
-        (["model.pkl"], None, r"model.pkl is a pickle, .* skops.io.dump\(model, 'model.skops'\)"),
-        (["m.joblib"], "sklearn", "m.joblib is a pickle"),
-        (["model.onnx"], "sklearn", "expected a .skops file, found model.onnx"),
+        (["model.onnx", "model.py"], None, "several files could be the model"),
+        (["model.joblib", "model.pkl"], "sklearn", "several files could be the model"),
+        (["model.onnx"], "sklearn", "expected model.skops, found model.onnx"),
+        (
+            ["fraud.json"],
+            None,
+            "no model found: expected model.skops or model.onnx or model.ubj or .*, found fraud.json",
+        ),
         ([f"{number}.txt" for number in range(9)], None, "found 0.txt, 1.txt, 2.txt, 3.txt, 4.txt, …"),
+        (["model.tflite"], None, "model.tflite is a TensorFlow Lite model, which this image has no engine for"),
         (["x"], "tflite", "the format 'tflite' is not supported"),
     ],
 )
@@ -121,22 +146,3 @@ def test_the_back_off_doubles_up_to_a_minute() -> None:
     first = list(itertools.islice(delays(), 12))
     assert all(0.75 * step <= delay <= 1.25 * step for step, delay in zip([1, 2, 4, 8, 16, 32], first, strict=False))
     assert all(45 <= delay <= 75 for delay in first[6:])
-
-
-def test_classes_are_bounded_and_the_rest_is_other() -> None:
-    metrics = Metrics("m", "1", "r")
-    metrics.loaded("sha256:x", "onnx", (), 0.1)
-    metrics.predicted(tensor_of("label", np.arange(100)))
-    text = metrics.exposition("")[0].decode()
-    assert 'class="63"' in text
-    assert 'class="64"' not in text
-    assert 'fairlead_predictions_total{class="other",model="m",revision="r",version="1"} 36.0' in text
-
-
-def test_values_that_are_not_numbers_do_not_spoil_the_sum() -> None:
-    metrics = Metrics("m", "1", "r")
-    metrics.predicted(tensor_of("y", np.array([1.0, np.nan])))
-    metrics.predicted(tensor_of("y", np.array([2.0, 3.0])))
-    text = metrics.exposition("")[0].decode()
-    assert 'fairlead_prediction_value_sum{model="m",revision="r",version="1"} 6.0' in text
-    assert 'fairlead_prediction_value_count{model="m",revision="r",version="1"} 3.0' in text
