@@ -176,8 +176,8 @@ def _queue(state: State, plan: AnalysisPlan, known: PlanMetric, metric: Metric, 
     metric.before, metric.beside = metric.beside, counting.total(cells.values())
     metric.waiting = counting.canary_window(metric, counts, known, events) if state.waiting else NO_REQUESTS
     if metric.kind == weighing.CATEGORICAL and _judgeable(metric):
-        arms = (counts.canary, counts.stable)
-        metric.witness.note(*(cast("Iterable[Mapping[str, float]]", arm.values()) for arm in arms))
+        canary, stable = (cast("Iterable[Mapping[str, float]]", arm.values()) for arm in (counts.canary, counts.stable))
+        metric.witness.note(canary, stable, clumping.memory_ticks(plan))
     whole = WHOLE in cells
     if (cells and not whole) or metric.whole or metric.processes[0].spread.tick_df:
         clumping.weaken_waiting(state, metric, len(cells))

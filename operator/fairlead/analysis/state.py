@@ -277,13 +277,15 @@ def _load_curve(packed: str) -> Curve:
     return Curve(canary_bad, stages)
 
 
-def _dump_witness(seen: Witness) -> list[list[str]]:
-    return [_dump_tally(tally) for pair in ((seen.canary, seen.stable), *seen.waiting) for tally in pair]
+def _dump_witness(seen: Witness) -> list[Any]:
+    waiting = [[number, _dump_tally(canary), _dump_tally(stable)] for number, canary, stable in seen.waiting]
+    return [_dump_tally(seen.canary), _dump_tally(seen.stable), waiting]
 
 
-def _load_witness(packed: list[list[str]]) -> Witness:
-    canary, stable, *waiting = [_load_tally(tally) for tally in packed]
-    return Witness(canary, stable, list(zip(waiting[::2], waiting[1::2], strict=True)))
+def _load_witness(packed: list[Any]) -> Witness:
+    canary, stable, waiting = packed
+    pairs = [(number, _load_tally(first), _load_tally(second)) for number, first, second in waiting]
+    return Witness(_load_tally(canary), _load_tally(stable), pairs)
 
 
 def _dump_tally(tally: Mapping[int, float]) -> list[str]:

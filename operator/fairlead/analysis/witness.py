@@ -38,8 +38,8 @@ class Witness:
 
     canary: dict[int, float] = field(default_factory=dict)
     stable: dict[int, float] = field(default_factory=dict)
-    waiting: list[tuple[dict[int, float], dict[int, float]]] = field(default_factory=list)
-    """Both arms' counts of the newest intervals, which choose no witness yet."""
+    waiting: list[tuple[int, dict[int, float], dict[int, float]]] = field(default_factory=list)
+    """Number of intervals and both arms' counts in them, for the newest ones, which choose no witness yet."""
 
     def tally(self, counts: Mapping[str, float]) -> dict[int, float]:
         """Counts by class, with the classes that are not told apart as one."""
@@ -64,27 +64,34 @@ class Witness:
         """Canary's and stable's share of the classes, drawn a little to the middle."""
         return _share(self.canary, classes), _share(self.stable, classes)
 
-    def note(self, canary: Iterable[Mapping[str, float]], stable: Iterable[Mapping[str, float]]) -> None:
-        """Keep an interval's counts, pod by pod, until it is judged."""
-        self.waiting.append((self._sum(canary), self._sum(stable)))
+    def note(
+        self, canary: Iterable[Mapping[str, float]], stable: Iterable[Mapping[str, float]], delay: int = 0
+    ) -> None:
+        """Keep an interval's counts, pod by pod, until it is judged; few sums hold however many have to wait."""
+        together = max(1, math.ceil(delay / 2))
+        joins = bool(self.waiting) and self.waiting[-1][0] < together
+        number, *arms = self.waiting.pop() if joins else (0, {}, {})
+        for sums, pods in zip(arms, (canary, stable), strict=True):
+            _add(sums, self._sum(pods))
+        self.waiting.append((number + 1, arms[0], arms[1]))
 
     def settle(self, delay: int) -> None:
-        """The newest interval is judged: let all but the last `delay` choose the next witness; rounded to float32.
+        """The newest interval is judged: let all but the last `delay` choose the next witness.
 
         A connection that is open in two intervals asks much the same in both. So where connections are balanced, a
         witness is chosen by those that have ended by now.
         """
-        while len(self.waiting) > delay:
-            for sums, tally in zip((self.canary, self.stable), self.waiting.pop(0), strict=True):
-                for key, count in tally.items():
-                    sums[key] = float(array("f", (sums.get(key, 0.0) + count,))[0])
+        while self.waiting and sum(number for number, _, _ in self.waiting[1:]) >= delay:
+            _, canary, stable = self.waiting.pop(0)
+            _add(self.canary, canary)
+            _add(self.stable, stable)
 
     def _sum(self, pods: Iterable[Mapping[str, float]]) -> dict[int, float]:
         out: dict[int, float] = {}
         for counts in pods:
             for key, count in self.tally(counts).items():
                 out[key] = out.get(key, 0.0) + count
-        return {key: _single(count) for key, count in out.items()}
+        return out
 
     def distance(self) -> float:
         """The total variation between the arms as counted so far."""
@@ -93,6 +100,12 @@ class Witness:
             return 0.0
         keys = self.canary.keys() | self.stable.keys()
         return 0.5 * sum(abs(self.canary.get(key, 0.0) / n_c - self.stable.get(key, 0.0) / n_s) for key in keys)
+
+
+def _add(sums: dict[int, float], tally: Mapping[int, float]) -> None:
+    """Add counts up, rounded to float32."""
+    for key, count in tally.items():
+        sums[key] = float(array("f", (sums.get(key, 0.0) + count,))[0])
 
 
 def checksum(name: str) -> int:
@@ -129,10 +142,6 @@ def _nearest(p_c: float, p_s: float, n_c: float, n_s: float, tolerance: float) -
         slope = n_s * (q - p_s) / (q * (1 - q)) + n_c * (other - p_c) / (other * (1 - other))
         low, high = (low, q) if slope > 0 else (q, high)
     return 0.5 * (low + high)
-
-
-def _single(value: float) -> float:
-    return float(array("f", (value,))[0])
 
 
 def _share(sums: Tally, classes: frozenset[int]) -> float:
