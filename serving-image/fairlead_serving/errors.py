@@ -6,12 +6,17 @@ ServingError
 ├── StorageUnreachableError  the model cannot be fetched now, trying again may help
 └── RequestError             one request cannot be answered; carries the HTTP status
     ├── InvalidRequestError  400, the client's fault, names the field
+    ├── NotFoundError        404, another model or version
+    ├── TooLargeError        413, more bytes than the limit, perhaps only once they are decompressed
+    ├── UnknownEncodingError 415, compressed in a way that is not known here
     ├── NotReadyError        503, no model yet
+    ├── OverloadedError      503, more requests wait than can be answered in time
     └── ModelFailureError    500, the model raised on a legal request
 """
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 _SHOWN: Final = 80
@@ -49,10 +54,43 @@ class InvalidRequestError(RequestError):
         super().__init__(f"{at}: {problem}" if at else problem)
 
 
+class NotFoundError(RequestError):
+    """The request is for a model or version that is not here."""
+
+    status = 404
+
+
+class TooLargeError(RequestError):
+    """The request has more bytes than the limit."""
+
+    status = 413
+
+    def __init__(self, limit: int, what: str = "body") -> None:
+        """Name what is too large, and the limit in bytes."""
+        super().__init__(f"the {what} is larger than {limit} bytes")
+
+
+class UnknownEncodingError(RequestError):
+    """The request is compressed in a way that is not known here."""
+
+    status = 415
+
+
 class NotReadyError(RequestError):
     """The model is not loaded yet."""
 
     status = 503
+
+
+class OverloadedError(RequestError):
+    """More requests wait for the model than it can answer in time. `retry_after` is in whole seconds."""
+
+    status = 503
+
+    def __init__(self, wait: float, waiting: int) -> None:
+        """Say how long the wait would be, in seconds, and how many requests wait already."""
+        super().__init__(f"overloaded: {waiting} requests wait for the model, some {wait:.2g} s")
+        self.retry_after = max(1, math.ceil(wait))
 
 
 class ModelFailureError(RequestError):

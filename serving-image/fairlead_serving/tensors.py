@@ -9,7 +9,8 @@ import numpy as np
 
 Array = np.ndarray[Any, Any]
 
-# The Open Inference Protocol's tensor data types. BYTES are strings here, as JSON carries them.
+# The Open Inference Protocol's tensor data types. BYTES are strings here, as JSON carries them. numpy has no BF16, so
+# that is held as the FP32 it is the upper half of.
 NUMPY_TYPES: Final[dict[str, np.dtype[Any]]] = {
     "BOOL": np.dtype(np.bool_),
     "UINT8": np.dtype(np.uint8),
@@ -21,11 +22,12 @@ NUMPY_TYPES: Final[dict[str, np.dtype[Any]]] = {
     "INT32": np.dtype(np.int32),
     "INT64": np.dtype(np.int64),
     "FP16": np.dtype(np.float16),
+    "BF16": np.dtype(np.float32),
     "FP32": np.dtype(np.float32),
     "FP64": np.dtype(np.float64),
     "BYTES": np.dtype(np.object_),
 }
-_DATATYPES: Final = {dtype: name for name, dtype in NUMPY_TYPES.items()}
+_DATATYPES: Final = {dtype: name for name, dtype in NUMPY_TYPES.items() if name != "BF16"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Final, cast
 
 from fairlead_serving.http.messages import CONTINUE, Request, Response, frame
 from fairlead_serving.http.parsing import RequestParser
+from fairlead_serving.sockets import find_dead_peers
 
 if TYPE_CHECKING:
+    from fairlead_serving.http.inference import HttpCall
     from fairlead_serving.http.server import HttpServer
 
 _MAX_WAITING: Final = 16
 _LINGER_SECONDS: Final = 2.0
-_KEEPALIVE: Final = ((socket.TCP_KEEPIDLE, 60), (socket.TCP_KEEPINTVL, 15), (socket.TCP_KEEPCNT, 4))
 
 
 class Connection(asyncio.Protocol):
@@ -37,12 +37,16 @@ class Connection(asyncio.Protocol):
         "_touched",
         "_transport",
         "_until",
+        "call",
         "carries_inference",
+        "peer",
     )
 
     def __init__(self, server: HttpServer) -> None:
         self._server = server
         self.carries_inference = False
+        self.call: HttpCall | None = None  # the inference request that is being answered
+        self.peer = ""
         self._transport: asyncio.Transport | None = None
         self._queue: deque[Request] = deque()
         self._parser = RequestParser(self._queue, server.max_body)
@@ -54,13 +58,17 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Set the connection's lifetime; dead peers are found by TCP itself."""
         self._transport = cast("asyncio.Transport", transport)
-        _find_dead_peers(transport)
+        address = transport.get_extra_info("peername")
+        self.peer = str(address[0]) if address else ""
+        find_dead_peers(transport)
+        self._touched = time.perf_counter()
         self._until = self._server.opened(self)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  asyncio's signature
         """Forget everything; answers under way have nobody to go to."""
         self._transport = None
         self._queue.clear()
+        self._server.cancel(self)
         self._server.closed(self)
 
     def data_received(self, data: bytes) -> None:
@@ -74,6 +82,8 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """Keep a half-closed connection for the answers that its client waits for."""
         self._client_done = True
+        if self.call is not None:
+            self._server.half_closed(self)
         return self._busy or bool(self._queue)
 
     def pause_writing(self) -> None:
@@ -95,17 +105,25 @@ class Connection(asyncio.Protocol):
         """Whether nothing is under way in either direction."""
         return not (self._busy or self._queue or self._parser.partial)
 
-    def stalled(self, limit: float) -> bool:
-        """Whether a request is coming in too slowly: its header began, or its body last moved, before the limit."""
+    def sweep(self, limit: float) -> None:
+        """Refuse a request that comes in too slowly: its header began, or its body last moved, before the limit."""
         parser = self._parser
         if not parser.partial or self._busy or self._queue:
-            return False
-        return (parser.began if parser.in_header else self._touched) < limit
+            return
+        if (parser.began if parser.in_header else self._touched) < limit:
+            parser.refuse(408, "the request did not come in in time")
+            self._serve()
 
-    def time_out(self) -> None:
-        """Refuse the request that does not come in."""
-        self._parser.refuse(408, "the request did not come in in time")
-        self._serve()
+    def rest(self, limit: float) -> None:
+        """Close the connection if it has been idle since then."""
+        if self._touched < limit:
+            self.finish()
+
+    def turn_away(self) -> None:
+        """Refuse whatever the client is going to ask."""
+        if self._transport is not None and not self._parser.broken:
+            self._parser.refuse(503, "too many connections")
+            self._serve()
 
     def finish(self) -> None:
         """Close the connection if it is idle."""
@@ -121,6 +139,8 @@ class Connection(asyncio.Protocol):
     def answered(self, request: Request, response: Response) -> None:
         """Take an answer that was worked on beside the loop."""
         self._busy = False
+        self.call = None
+        self._touched = time.perf_counter()
         if self._transport is not None:
             self._send(self._transport, request, response)
             self._serve()
@@ -137,6 +157,7 @@ class Connection(asyncio.Protocol):
             if response is None:
                 self._busy = True
             else:
+                self.call = None
                 self._send(transport, request, response)
         if not self._ending:
             self._regulate(transport)
@@ -171,16 +192,9 @@ class Connection(asyncio.Protocol):
         if self._client_done:
             transport.close()
             return
-        transport.write_eof()
+        # TLS cannot be closed half: there the client closes, or we do in the end.
+        if transport.can_write_eof():
+            transport.write_eof()
         if not transport.is_reading():
             transport.resume_reading()
         self._server.loop.call_later(_LINGER_SECONDS, self.abandon)
-
-
-def _find_dead_peers(transport: asyncio.BaseTransport) -> None:
-    """Let the kernel find out within two minutes that an idle peer has gone."""
-    raw: socket.socket | None = transport.get_extra_info("socket")
-    if raw is not None:
-        raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for option, value in _KEEPALIVE:
-            raw.setsockopt(socket.IPPROTO_TCP, option, value)

@@ -1,83 +1,103 @@
-"""An inference request from bytes to bytes: on the event loop when it is quick, in a thread beside it when not."""
+"""HTTP inference requests as calls of the service."""
 
 from __future__ import annotations
 
-import time
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
-from fairlead_serving.errors import RequestError
-from fairlead_serving.http.messages import Response, error_response
-from fairlead_serving.protocol.v2 import decode_request, encode_response
+from fairlead_serving.errors import NotReadyError, OverloadedError, RequestError, UnknownEncodingError
+from fairlead_serving.http.messages import JSON, Response, error_response
+from fairlead_serving.protocol import v1
+from fairlead_serving.protocol.compression import KNOWN, MOST_INFLATION, WORTHWHILE_BYTES, accepted, compress, inflate
+from fairlead_serving.protocol.v2 import decode_request, encode_raw_response, encode_response
+from fairlead_serving.service import Call
 
 if TYPE_CHECKING:
-    import asyncio
-    from collections.abc import Callable
-
     from fairlead_serving.dataplane import Dataplane
+    from fairlead_serving.http.connection import Connection
     from fairlead_serving.http.messages import Request
-    from fairlead_serving.metrics import Metrics
+    from fairlead_serving.protocol.v2 import InferRequest
     from fairlead_serving.tensors import Tensor
 
-# A hop to the other thread costs some 30 µs, so what is not much slower stays on the loop.
-_QUICK_SECONDS: Final = 500e-6
-_QUICK_BYTES: Final = 32 * 1024
-_CLIENT_ERROR: Final = 400
-_SERVER_ERROR: Final = 500
+_UNCOMPRESSED: Final = ("", "identity")
+_BINARY: Final = "application/octet-stream"
 
 
-class _Answer(NamedTuple):
-    response: Response
-    first: Tensor | None = None
+class HttpCall(Call):
+    """One inference request over HTTP."""
 
+    __slots__ = ("_connection", "_dataplane", "_max_body", "_request")
 
-class Inference:
-    """Runs inference requests and counts them."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, dataplane: Dataplane, metrics: Metrics) -> None:
-        """Prepare one thread for slow models; it starts when it is first needed."""
-        self._loop = loop
+    def __init__(self, request: Request, connection: Connection, dataplane: Dataplane, max_body: int) -> None:
+        size = len(request.body)
+        if request.encoding:
+            size *= MOST_INFLATION
+        super().__init__(request.arrived, size, connection.peer)
+        self._request = request
+        self._connection = connection
         self._dataplane = dataplane
-        self._metrics = metrics
-        self._thread = ThreadPoolExecutor(1, "inference")
+        self._max_body = max_body
 
-    def start(self, request: Request, done: Callable[[Request, Response], None]) -> Response | None:
-        """Answer at once, or return None and call `done` on the event loop later."""
-        self._metrics.in_flight += 1
+    def decode(self) -> InferRequest:
+        """Read the body."""
+        return decode_request(self._body(), self._request.json_size)
+
+    def encode(self, request: InferRequest, outputs: list[Tensor]) -> Response:
+        """Write the answer."""
+        name, version, _ = self._dataplane.identity
+        if request.raw_outputs is None:
+            return self._compressed(Response(200, encode_response(name, version, request.id, outputs)))
+        body, json_size = encode_raw_response(name, version, request, outputs)
+        if json_size is None:
+            return self._compressed(Response(200, body))
+        size = ("Inference-Header-Content-Length", str(json_size))
+        return self._compressed(Response(200, body, _BINARY, (size,)))
+
+    def refuse(self, error: RequestError) -> Response:
+        """Write the protocol's error object."""
+        if isinstance(error, OverloadedError):
+            return error_response(error.status, str(error), ("Retry-After", str(error.retry_after)))
+        if isinstance(error, UnknownEncodingError):
+            return error_response(error.status, str(error), ("Accept-Encoding", ", ".join(KNOWN)))
+        return error_response(error.status, str(error))
+
+    def answer(self, response: Response) -> None:
+        """Send the answer over the connection."""
+        self._connection.answered(self._request, response)
+
+    def abandon(self) -> None:
+        """Close the connection."""
+        self._connection.abandon()
+
+    def _body(self) -> bytes:
+        encoding = self._request.encoding
+        if encoding in _UNCOMPRESSED:
+            return self._request.body
+        return inflate(self._request.body, encoding, self._max_body)
+
+    def _compressed(self, response: Response) -> Response:
+        header = self._request.accept_encoding
+        if not header or len(response.body) < WORTHWHILE_BYTES:
+            return response
+        encoding = accepted(header)
+        if encoding is None:
+            return response
+        headers = (*response.headers, ("Content-Encoding", encoding))
+        return Response(response.status, compress(response.body, encoding), response.content_type, headers)
+
+
+class V1Call(HttpCall):
+    """One request of the older V1 protocol."""
+
+    __slots__ = ()
+
+    def decode(self) -> InferRequest:
+        """Read the body. Raises RequestError."""
         loaded = self._dataplane.loaded
-        quick = loaded is None or (loaded.seconds_a_row is not None and loaded.seconds_a_row < _QUICK_SECONDS)
-        if quick and len(request.body) <= _QUICK_BYTES:
-            return self._finish(request, self._answer(request))
-        self._thread.submit(self._beside, request, done)
-        return None
+        if loaded is None:
+            message = f"model {self._dataplane.identity.model} is not ready: {self._dataplane.message}"
+            raise NotReadyError(message)
+        return v1.decode_request(self._body(), loaded.model.inputs, loaded.model.outputs)
 
-    def refused(self, request: Request) -> None:
-        """Count an inference request that never became one: too large, malformed, for a model that is not here."""
-        self._metrics.finished("client_error", time.perf_counter() - request.arrived)
-
-    def _beside(self, request: Request, done: Callable[[Request, Response], None]) -> None:
-        answer = self._answer(request)
-        self._loop.call_soon_threadsafe(lambda: done(request, self._finish(request, answer)))
-
-    def _answer(self, request: Request) -> _Answer:
-        if request.encoding not in (b"", b"identity"):
-            return _Answer(error_response(415, "compressed bodies are not supported"))
-        try:
-            decoded = decode_request(request.body)
-            outputs = self._dataplane.infer(decoded)
-            name, version, _ = self._dataplane.identity
-            return _Answer(Response(200, encode_response(name, version, decoded.id, outputs)), outputs[0])
-        except RequestError as error:
-            return _Answer(error_response(error.status, str(error)))
-        except Exception as error:  # noqa: BLE001  a bug of ours must cost one request, not the server
-            self._dataplane.failed(error)
-            return _Answer(error_response(500, f"internal error: {type(error).__name__}"))
-
-    def _finish(self, request: Request, answer: _Answer) -> Response:
-        status = answer.response.status
-        outcome = "success" if status < _CLIENT_ERROR else "client_error" if status < _SERVER_ERROR else "server_error"
-        self._metrics.in_flight -= 1
-        self._metrics.finished(outcome, time.perf_counter() - request.arrived)
-        if answer.first is not None:
-            self._metrics.predicted(answer.first)
-        return answer.response
+    def encode(self, request: InferRequest, outputs: list[Tensor]) -> Response:  # noqa: ARG002  as the base says
+        """Write the predictions."""
+        return self._compressed(Response(200, v1.encode_response(outputs), JSON))

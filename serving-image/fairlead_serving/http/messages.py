@@ -18,14 +18,28 @@ CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 class Request:
     """One HTTP request. `problem` is set instead of a body when it was refused while it came in."""
 
-    __slots__ = ("accept", "arrived", "body", "encoding", "keep_alive", "method", "old", "problem", "target")
+    __slots__ = (
+        "accept",
+        "accept_encoding",
+        "arrived",
+        "body",
+        "encoding",
+        "json_size",
+        "keep_alive",
+        "method",
+        "old",
+        "problem",
+        "target",
+    )
 
     def __init__(self) -> None:
         """Start empty; the connection fills it in."""
         self.method = b""
         self.target = b""
         self.accept = ""
-        self.encoding = b""
+        self.accept_encoding = ""
+        self.encoding = ""
+        self.json_size: bytes | None = None
         self.body = b""
         self.keep_alive = False
         self.old = False

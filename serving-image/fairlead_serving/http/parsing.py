@@ -12,7 +12,17 @@ from fairlead_serving.http.messages import Request, error_response
 MAX_HEADER_BYTES: Final = 32 * 1024
 _MAX_DIGITS: Final = 18
 _COLON_AND_NEWLINE: Final = 4
-_WATCHED: Final = frozenset((b"accept", b"content-encoding", b"content-length", b"expect", b"host"))
+_WATCHED: Final = frozenset(
+    (
+        b"accept",
+        b"accept-encoding",
+        b"content-encoding",
+        b"content-length",
+        b"expect",
+        b"host",
+        b"inference-header-content-length",
+    )
+)
 
 
 class _Refused(Exception):  # noqa: N818  no error of ours: it stops httptools from within its own callback
@@ -34,6 +44,7 @@ class RequestParser:
         "_has_host",
         "_header_bytes",
         "_max_body",
+        "_more",
         "_now",
         "_parser",
         "_queue",
@@ -52,7 +63,8 @@ class RequestParser:
         self._max_body = max_body
         self._now = 0.0
         self._request = Request()
-        self._body: list[bytes] = []
+        self._body = b""
+        self._more: bytearray | None = None
         self._size = 0
         self._header_bytes = 0
         self._has_host = False
@@ -92,7 +104,7 @@ class RequestParser:
         request.problem = error_response(status, message)
         self.broken = True
         self.partial = self.in_header = self.expects = False
-        self._body = []
+        self._body, self._more = b"", None
         self._queue.append(request)
 
     def on_message_begin(self) -> None:
@@ -132,7 +144,13 @@ class RequestParser:
     def on_body(self, body: bytes) -> None:
         """Take a piece of the body."""
         self.expects = False
-        self._body.append(body)
+        # Many small pieces must not take much more room than they bring.
+        if not self._size:
+            self._body = body
+        else:
+            if self._more is None:
+                self._more = bytearray(self._body)
+            self._more += body
         self._size += len(body)
         if self._size > self._max_body:
             self._stop(413, self._too_large())
@@ -140,10 +158,9 @@ class RequestParser:
     def on_message_complete(self) -> None:
         """Put the whole request into the queue."""
         request = self._request
-        body = self._body
-        if body:
-            request.body = body[0] if len(body) == 1 else b"".join(body)
-            self._body = []
+        if self._size:
+            request.body = self._body if self._more is None else bytes(self._more)
+            self._body, self._more = b"", None
         request.arrived = self._now
         self.partial = self.expects = False
         self._queue.append(request)
@@ -163,8 +180,13 @@ class RequestParser:
                 self._stop(413, self._too_large())
         elif name == b"accept":
             self._request.accept = value.decode("latin-1")
+        elif name == b"accept-encoding":
+            self._request.accept_encoding = value.decode("latin-1")
         elif name == b"content-encoding":
-            self._request.encoding = value.lower()
+            known = self._request.encoding
+            self._request.encoding = (known + ", " if known else "") + value.decode("latin-1").lower()
+        elif name == b"inference-header-content-length":
+            self._request.json_size = value
         elif value.lower() == b"100-continue":
             self.expects = True
         else:

@@ -7,14 +7,16 @@ from urllib.parse import quote, unquote
 
 import httptools
 
-from fairlead_serving.dataplane import State
 from fairlead_serving.errors import RequestError, readable
+from fairlead_serving.exposition import Exposition
+from fairlead_serving.http.inference import HttpCall, V1Call
 from fairlead_serving.http.messages import Response, error_response, json_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fairlead_serving.dataplane import Dataplane
+    from fairlead_serving.feedback import Feedback
     from fairlead_serving.http.messages import Request
     from fairlead_serving.metrics import Metrics
 
@@ -27,10 +29,11 @@ _SHORTEST: Final = len(["v2", "models", "m"])
 class Router:
     """Answers everything but inference itself, and tells what is inference."""
 
-    def __init__(self, dataplane: Dataplane, metrics: Metrics) -> None:
+    def __init__(self, dataplane: Dataplane, metrics: Metrics, feedback: Feedback) -> None:
         """Lay out the paths of the one model."""
         self._dataplane = dataplane
-        self._metrics = metrics
+        self._feedback = feedback
+        self._exposition = Exposition(metrics)
         name, version, _ = dataplane.identity
         plain = f"/v2/models/{quote(name, safe='')}"
         versioned = f"{plain}/versions/{quote(version, safe='')}"
@@ -44,33 +47,40 @@ class Router:
         for base in (plain, versioned):
             self._get[base.encode()] = self._model
             self._get[f"{base}/ready".encode()] = self._model_ready
-        self.infer_paths: Final = frozenset(f"{base}/infer".encode() for base in (plain, versioned))
+        self._post: dict[bytes, Handler] = {f"{base}/feedback".encode(): self._judge for base in (plain, versioned)}
+        old = plain.replace("/v2", "/v1", 1)
+        self._get[old.encode()] = self._model_ready
+        self.calls: dict[bytes, type[HttpCall]] = {f"{base}/infer".encode(): HttpCall for base in (plain, versioned)}
+        # As it is written, and as _normal writes it.
+        self.calls |= {f"{old}{colon}predict".encode(): V1Call for colon in (":", "%3A")}
 
     def is_inference(self, request: Request) -> bool:
         """Whether this is an inference request for our model; a path in an unusual spelling is put right."""
-        if request.target in self.infer_paths:
+        if request.target in self.calls:
             return request.method == b"POST"
         if request.target not in self._get:
             request.target = _normal(request.target)
-            return request.target in self.infer_paths and request.method == b"POST"
+            return request.target in self.calls and request.method == b"POST"
         return False
 
     def was_meant_as_inference(self, request: Request) -> bool:
         """Whether a request that cannot be served was to be inference, perhaps of another model or version."""
         return (
             request.method == b"POST"
-            and request.target.startswith(b"/v2/models/")
-            and request.target.endswith(b"/infer")
+            and request.target.startswith((b"/v2/models/", b"/v1/models/"))
+            and request.target.endswith((b"/infer", b":predict", b"%3Apredict"))
         )
 
     def answer(self, request: Request) -> Response:
         """Answer what is not inference."""
         handler = self._get.get(request.target)
         if handler is None:
-            if request.target in self.infer_paths:
-                return error_response(405, "use POST for inference", ("Allow", "POST"))
-            return error_response(404, self._unknown(request.target))
-        if request.method not in _GET:
+            handler = self._post.get(request.target)
+            if request.target in self.calls or (handler is not None and request.method != b"POST"):
+                return error_response(405, "use POST here", ("Allow", "POST"))
+            if handler is None:
+                return error_response(404, self._unknown(request.target))
+        elif request.method not in _GET:
             return error_response(405, "use GET here", ("Allow", "GET, HEAD"))
         try:
             return handler(request)
@@ -100,23 +110,22 @@ class Router:
     def _status(self, _: Request) -> Response:
         return json_response(200, self._dataplane.status())
 
-    def _scrape(self, request: Request) -> Response:
-        body, content_type = self._metrics.exposition(request.accept)
-        return Response(200, body, content_type)
+    def _judge(self, request: Request) -> Response:
+        return json_response(200, self._feedback.receive(request.body))
 
-    @property
-    def draining(self) -> bool:
-        """Whether connections should be given up."""
-        return self._dataplane.state is State.DRAINING
+    def _scrape(self, request: Request) -> Response:
+        body, content_type = self._exposition.text(request.accept)
+        return Response(200, body, content_type)
 
     def _unknown(self, target: bytes) -> str:
         """Say what exactly is not here: the model, its version or the path."""
         path = target.decode("latin-1")
         parts = [unquote(part) for part in path.strip("/").split("/")]
         name, version, _ = self._dataplane.identity
-        if parts[:2] == ["v2", "models"] and len(parts) >= _SHORTEST:
-            if parts[2] != name:
-                return f"unknown model {readable(parts[2])}: this server has {name}"
+        if parts[:2] in (["v2", "models"], ["v1", "models"]) and len(parts) >= _SHORTEST:
+            model = parts[2].removesuffix(":predict")
+            if model != name:
+                return f"unknown model {readable(model)}: this server has {name}"
             if parts[3:4] == ["versions"] and len(parts) > _SHORTEST + 1 and parts[4] != version:
                 return f"unknown version {readable(parts[4])} of model {name}: this server has {version}"
         return f"nothing is at {readable(path)}"

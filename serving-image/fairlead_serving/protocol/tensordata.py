@@ -15,10 +15,17 @@ if TYPE_CHECKING:
     from fairlead_serving.tensors import Array
 
 # The largest magnitudes that still round to a finite number of the type.
-_LIMITS: Final = {"FP16": 65519.996, "FP32": 3.4028235677973362e38}
+_LIMITS: Final = {"FP16": 65519.996, "BF16": 3.4028235677973362e38, "FP32": 3.4028235677973362e38}
 _KINDS: Final[dict[str, type]] = {"b": bool, "i": int, "u": int, "f": float, "O": str}
 _FEW: Final = 64
 _BLANK: Final = b" \t\r\n"
+_MOST_VALUES: Final = 2**40
+
+
+def check_shape(path: str, shape: tuple[int, ...]) -> None:
+    """Raise InvalidRequestError for sizes that no array can have, which a size of 0 beside them would let pass."""
+    if math.prod([size for size in shape if size]) > _MOST_VALUES:
+        raise InvalidRequestError(at=path, problem=f"is of shape {list(shape)}, which is too large")
 
 
 def decode_data(path: str, raw: msgspec.Raw, datatype: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Array:
@@ -27,8 +34,11 @@ def decode_data(path: str, raw: msgspec.Raw, datatype: str, dtype: np.dtype[Any]
     Raises InvalidRequestError, with the path of the element at fault, for wrong types, counts, nesting and ranges.
     """
     depth = _depth(raw)
-    # Lists end where the first size is 0: nested data of shape [2, 0, 3] is [[], []].
-    nesting = shape.index(0) + 1 if 0 in shape else len(shape)
+    nesting = len(shape)
+    if 0 in shape:
+        check_shape(path, shape)
+        # Lists end where the first size is 0: nested data of shape [2, 0, 3] is [[], []].
+        nesting = shape.index(0) + 1
     if depth not in (1, nesting):
         nested = "a list" if nesting <= 1 else f"a flat list or lists nested {nesting} deep"
         raise InvalidRequestError(at=path, problem=f"should be {nested}, as the shape is {list(shape)}")

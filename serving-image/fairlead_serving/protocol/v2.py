@@ -1,30 +1,39 @@
-"""The Open Inference Protocol (V2) over JSON: strict decoding and encoding of inference messages."""
+"""The Open Inference Protocol (V2) over REST: strict decoding and encoding of inference messages.
+
+A message is JSON, or with the binary tensor extension JSON and behind it the raw bytes of tensors.
+"""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 
 import msgspec
+import numpy as np
 
 from fairlead_serving.errors import InvalidRequestError, readable
-from fairlead_serving.protocol.tensordata import decode_data
+from fairlead_serving.protocol.rawdata import decode_raw, encode_raw
+from fairlead_serving.protocol.tensordata import check_shape, decode_data
 from fairlead_serving.tensors import NUMPY_TYPES, Tensor
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 _MAX_RANK: Final = 32
 _Size = Annotated[int, msgspec.Meta(ge=0)]
 _Parameters = dict[str, bool | int | float | str]
+_NO_DATA: Final = msgspec.Raw()
+_MAX_DIGITS: Final = 18
+# Parameters of extensions that are not here. To overlook them would be to answer another question.
+_FOREIGN: Final = ("classification", "shared_memory_region")
 
 
 class _Input(msgspec.Struct, forbid_unknown_fields=True):
     name: str
     shape: Annotated[list[_Size], msgspec.Meta(max_length=_MAX_RANK)]
     datatype: str
-    data: msgspec.Raw
+    data: msgspec.Raw = _NO_DATA
     parameters: _Parameters | None = None
 
 
@@ -40,11 +49,12 @@ class _Request(msgspec.Struct, forbid_unknown_fields=True):
     parameters: _Parameters | None = None
 
 
-class _Output(msgspec.Struct):
+class _Output(msgspec.Struct, omit_defaults=True):
     name: str
     datatype: str
     shape: list[int]
-    data: list[bool | int | float | str]
+    data: list[bool | int | float | str] | None = None
+    parameters: dict[str, int] | None = None
 
 
 class _Response(msgspec.Struct, omit_defaults=True):
@@ -54,36 +64,75 @@ class _Response(msgspec.Struct, omit_defaults=True):
     id: str | None = None
 
 
+class RawOutputs(NamedTuple):
+    """Which outputs the client wants as raw bytes: those it named so, and whether the others."""
+
+    by_name: Mapping[str, bool]
+    otherwise: bool
+
+    def wants(self, name: str) -> bool:
+        """Tell for one output."""
+        return self.by_name.get(name, self.otherwise)
+
+
 @dataclass(slots=True)
 class InferRequest:
-    """An inference request. `outputs` is None where the client leaves the choice to the model."""
+    """An inference request. `outputs` is None where the client leaves the choice to the model.
+
+    `raw_outputs` is None where all outputs go as typed values.
+    """
 
     inputs: list[Tensor]
     outputs: tuple[str, ...] | None = None
     id: str | None = None
+    parameters: Mapping[str, bool | int | float | str] | None = None
+    raw_outputs: RawOutputs | None = None
 
 
 _decoder: Final = msgspec.json.Decoder(_Request)
 _encoder: Final = msgspec.json.Encoder()
 
 
-def decode_request(body: bytes) -> InferRequest:
-    """Read an inference request.
+def decode_request(body: bytes, json_size: bytes | None = None) -> InferRequest:
+    """Read an inference request; `json_size` is what its header Inference-Header-Content-Length says, if it has one.
 
     Raises InvalidRequestError, with the path of the field at fault, for everything the protocol does not allow.
     """
+    raw = None
+    if json_size is not None:
+        size = _json_size(json_size, len(body))
+        raw = _RawInputs(memoryview(body)[size:])
+        body = body[:size]
     try:
         message = _decoder.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise _explain(error) from error
-    inputs = [_tensor(position, item) for position, item in enumerate(message.inputs)]
+        raise explain(error) from error
+    inputs = [_tensor(position, item, raw) for position, item in enumerate(message.inputs)]
+    if raw is not None:
+        raw.check_end()
     if len(inputs) > 1:
-        _refuse_twins("inputs", [item.name for item in inputs])
-    outputs = None
-    if message.outputs:
-        outputs = tuple(item.name for item in message.outputs)
-        _refuse_twins("outputs", outputs)
-    return InferRequest(inputs, outputs, message.id)
+        refuse_twins("inputs", [item.name for item in inputs])
+    request = InferRequest(inputs, None, message.id, message.parameters)
+    if message.outputs or message.parameters:
+        _read_outputs(request, message.outputs or ())
+    return request
+
+
+def _read_outputs(request: InferRequest, outputs: Sequence[_RequestedOutput]) -> None:
+    """Note which outputs are wanted, and in which form."""
+    otherwise = _switch("parameters", request.parameters, "binary_data_output")
+    by_name = {}
+    for position, item in enumerate(outputs):
+        if item.parameters:
+            at = f"outputs[{position}].parameters"
+            refuse_foreign(at, item.parameters)
+            if "binary_data" in item.parameters:
+                by_name[item.name] = _switch(at, item.parameters, "binary_data")
+    if outputs:
+        request.outputs = tuple(item.name for item in outputs)
+        refuse_twins("outputs", request.outputs)
+    if otherwise or any(by_name.values()):
+        request.raw_outputs = RawOutputs(by_name, otherwise)
 
 
 def encode_response(model: str, version: str, request_id: str | None, outputs: Sequence[Tensor]) -> bytes:
@@ -94,38 +143,110 @@ def encode_response(model: str, version: str, request_id: str | None, outputs: S
     return _encoder.encode(_Response(model, version, tensors, request_id))
 
 
-def encode_request(request: InferRequest) -> bytes:
-    """Write an inference request, for clients and tests."""
-    message: dict[str, object] = {
-        "inputs": [
-            {
-                "name": item.name,
-                "shape": item.array.shape,
-                "datatype": item.datatype,
-                "data": item.array.ravel().tolist(),
-            }
-            for item in request.inputs
-        ]
-    }
-    if request.id is not None:
-        message["id"] = request.id
-    if request.outputs is not None:
-        message["outputs"] = [{"name": name} for name in request.outputs]
-    return _encoder.encode(message)
+def encode_raw_response(
+    model: str, version: str, request: InferRequest, outputs: Sequence[Tensor]
+) -> tuple[bytes, int | None]:
+    """Write an inference response in which some outputs are raw bytes behind the JSON.
+
+    Returns it with the size of the JSON, which is None where nothing is behind it.
+    """
+    wanted = request.raw_outputs or RawOutputs({}, otherwise=False)
+    tensors, pieces = [], [b""]
+    for item in outputs:
+        tensor = _Output(item.name, item.datatype, list(item.array.shape))
+        if wanted.wants(item.name):
+            data = encode_raw(item)
+            tensor.parameters = {"binary_data_size": len(data)}
+            pieces.append(data)
+        else:
+            tensor.data = item.array.ravel().tolist()
+        tensors.append(tensor)
+    pieces[0] = _encoder.encode(_Response(model, version, tensors, request.id))
+    return b"".join(pieces), len(pieces[0]) if len(pieces) > 1 else None
 
 
-def _tensor(position: int, item: _Input) -> Tensor:
-    dtype = NUMPY_TYPES.get(item.datatype)
+class _RawInputs:
+    """The bytes behind the JSON, taken in the order of the inputs."""
+
+    def __init__(self, data: memoryview) -> None:
+        self._data = data
+        self._at = 0
+
+    def take(self, path: str, size: int) -> memoryview:
+        data = self._data[self._at : self._at + size]
+        if len(data) != size:
+            problem = f"is {size}, but only {len(data)} bytes are left behind the JSON"
+            raise InvalidRequestError(at=path, problem=problem)
+        self._at += size
+        return data
+
+    def check_end(self) -> None:
+        left = len(self._data) - self._at
+        if left:
+            problem = f"the body has {left} bytes more than its inputs' binary_data_size say"
+            raise InvalidRequestError(at="", problem=problem)
+
+
+def _json_size(header: bytes, body: int) -> int:
+    if not header.isdigit() or len(header) > _MAX_DIGITS or not 0 < int(header) <= body:
+        problem = f"should be a number of bytes from 1 to the body's {body}, not {readable(header.decode('latin-1'))}"
+        raise InvalidRequestError(at="Inference-Header-Content-Length", problem=problem)
+    return int(header)
+
+
+def _tensor(position: int, item: _Input, raw: _RawInputs | None) -> Tensor:
+    name, datatype = item.name, item.datatype
+    dtype = NUMPY_TYPES.get(datatype) or check_datatype(f"inputs[{position}]", datatype)
+    shape = tuple(item.shape)
+    if item.parameters:
+        refuse_foreign(f"inputs[{position}].parameters", item.parameters)
+        size = item.parameters.get("binary_data_size")
+        if size is not None:
+            at = f"inputs[{position}].parameters.binary_data_size"
+            return Tensor(name, datatype, decode_raw(at, _behind(at, size, item, raw), datatype, shape))
+    at = f"inputs[{position}].data"
+    if item.data is _NO_DATA:
+        raise InvalidRequestError(at=at, problem="is missing")
+    return Tensor(name, datatype, decode_data(at, item.data, datatype, dtype, shape))
+
+
+def _behind(path: str, size: object, item: _Input, raw: _RawInputs | None) -> memoryview:
+    """Return an input's bytes behind the JSON."""
+    if type(size) is not int or size < 0:
+        raise InvalidRequestError(at=path, problem=f"should be a number of bytes, not {readable(str(size))}")
+    if raw is None:
+        raise InvalidRequestError(at=path, problem="needs the header Inference-Header-Content-Length")
+    if item.data is not _NO_DATA:
+        raise InvalidRequestError(at=path, problem="cannot be together with data")
+    check_shape(path, tuple(item.shape))
+    return raw.take(path, size)
+
+
+def check_datatype(path: str, datatype: str) -> np.dtype[Any]:
+    """Return numpy's name of a datatype. Raises InvalidRequestError for one that the protocol does not have."""
+    dtype = NUMPY_TYPES.get(datatype)
     if dtype is None:
         known = ", ".join(NUMPY_TYPES)
-        raise InvalidRequestError(
-            at=f"inputs[{position}].datatype", problem=f"{readable(item.datatype)} is not one of {known}"
-        )
-    array = decode_data(f"inputs[{position}].data", item.data, item.datatype, dtype, tuple(item.shape))
-    return Tensor(item.name, item.datatype, array)
+        raise InvalidRequestError(at=f"{path}.datatype", problem=f"{readable(datatype)} is not one of {known}")
+    return dtype
 
 
-def _refuse_twins(field: str, names: Sequence[str]) -> None:
+def refuse_foreign(path: str, parameters: Mapping[str, object]) -> None:
+    """Raise InvalidRequestError for parameters of extensions that this server does not have."""
+    for name in _FOREIGN:
+        if name in parameters:
+            raise InvalidRequestError(at=f"{path}.{name}", problem="is of an extension that this server does not have")
+
+
+def _switch(path: str, parameters: Mapping[str, object] | None, name: str) -> bool:
+    value = (parameters or {}).get(name, False)
+    if not isinstance(value, bool):
+        raise InvalidRequestError(at=f"{path}.{name}", problem=f"should be true or false, not {readable(str(value))}")
+    return value
+
+
+def refuse_twins(field: str, names: Sequence[str]) -> None:
+    """Raise InvalidRequestError where a name is there twice."""
     seen: set[str] = set()
     for position, name in enumerate(names):
         if name in seen:
@@ -137,8 +258,8 @@ _AT: Final = re.compile(r"^(?P<problem>.*?)(?: - at `(?P<path>[^`]*)`)?$", re.DO
 _FIELD: Final = re.compile(r"^Object (?P<what>missing required|contains unknown) field `(?P<name>.*)`$", re.DOTALL)
 
 
-def _explain(error: Exception) -> InvalidRequestError:
-    """Turn a decoder's complaint into `path: problem`, with the path as the client wrote it."""
+def explain(error: Exception) -> InvalidRequestError:
+    """Turn a JSON decoder's complaint into `path: problem`, with the path as the client wrote it."""
     if isinstance(error, RecursionError):
         return InvalidRequestError(at="", problem="the body is nested too deeply")
     if not isinstance(error, msgspec.ValidationError):
