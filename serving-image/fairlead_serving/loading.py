@@ -7,9 +7,11 @@ import random
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from fairlead_serving import golden
 from fairlead_serving.dataplane import Loaded
 from fairlead_serving.errors import StorageUnreachableError
-from fairlead_serving.models.loader import load_model, seconds_a_row
+from fairlead_serving.models.formats import CONVERTIBLE
+from fairlead_serving.models.loader import load_choice, resolve, seconds_a_row
 from fairlead_serving.storage import fetch
 
 if TYPE_CHECKING:
@@ -42,7 +44,7 @@ def load(
     report(f"loading from {settings.uri}")
     for attempt, delay in enumerate(delays(), 1):
         try:
-            return _once(settings, environment)
+            return _once(settings, environment, report)
         except StorageUnreachableError as error:
             message = f"storage unreachable, attempt {attempt}, next try in {delay:.0f} s: {error}"
             _log.warning(message)
@@ -61,9 +63,20 @@ def delays() -> Iterator[float]:
         ceiling = min(2 * ceiling, _LONGEST_DELAY)
 
 
-def _once(settings: Settings, environment: Mapping[str, str]) -> Load:
+def _once(settings: Settings, environment: Mapping[str, str], report: Callable[[str], None]) -> Load:
     began = time.perf_counter()
-    artifact = fetch(settings.uri, settings.cache_dir, settings.digest, environment)
-    model = load_model(artifact.folder, artifact.files, settings.format)
+    artifact = fetch(settings.uri, settings.cache_dir, settings.digest, environment, settings.session)
+    choice = resolve(artifact.folder, artifact.files, settings.format, allow_unsafe=settings.allow_unsafe)
+    if choice.format in CONVERTIBLE and settings.convert_seconds:
+        # Not for ONNX models, which should be ready at once.
+        from fairlead_serving.conversion import serve as conversion  # noqa: PLC0415
+
+        report("converting the model to ONNX")
+        model = conversion.load(artifact, choice, settings.cache_dir, settings.convert_seconds)
+    else:
+        model = load_choice(artifact.folder, choice)
+    if golden.FILE in artifact.files:
+        count = golden.check(model, artifact.folder / golden.FILE)
+        _log.info("golden requests answered as expected", extra={"requests": count})
     row = seconds_a_row(model)
     return Load(Loaded(model, artifact.digest, row), time.perf_counter() - began)

@@ -85,8 +85,8 @@ def test_a_list_of_texts(served: Served) -> None:
     assert server.infer(table()).error == "inputs[0].datatype: the model takes texts as BYTES, not FP32"
 
 
-def test_a_slow_model_answers_pipelined_requests_in_order(served: Served) -> None:
-    server = served("forest")
+def test_a_slow_model_answers_pipelined_requests_in_order(start: Start, models: Path) -> None:
+    server = start(models / "forest", FAIRLEAD_CONVERT_SECONDS="0").ready()
     with server.connect() as client, client.makefile("rb") as stream:
         for number in range(40):
             body = json.dumps(table(id=str(number))).encode()
@@ -168,7 +168,7 @@ def test_onnx_needs_no_scikit_learn(models: Path, tmp_path: Path) -> None:
         ("pickle", "model.joblib is a pickle, which can run any code when it is read, so it is refused: "),
         ("damaged", "model.onnx cannot be loaded by ONNX Runtime"),
         ("fake", "model.skops is not a skops file, or is damaged"),
-        ("strange", "no model found: expected a model.onnx or model.skops, found weights.bin"),
+        ("strange", "no model found: expected model.skops or model.onnx or model.ubj"),
     ],
 )
 def test_files_that_cannot_be_served_end_the_server_with_the_reason(
@@ -184,7 +184,9 @@ def test_a_named_format_decides_and_must_be_known(start: Start, models: Path) ->
     assert start(models / "onnx", FAIRLEAD_MODEL_FORMAT="sklearn").ended() == 1
     unknown = start(models / "onnx", FAIRLEAD_MODEL_FORMAT="tensorflow")
     assert unknown.ended() == 1
-    assert unknown.termination.read_text() == "the format 'tensorflow' is not supported; supported are sklearn, onnx\n"
+    assert unknown.termination.read_text() == (
+        "the format 'tensorflow' is not supported; supported are sklearn, onnx, xgboost, lightgbm, mlflow, python\n"
+    )
 
 
 def test_skops_files_with_foreign_code_are_refused_by_name(start: Start, tmp_path: Path) -> None:

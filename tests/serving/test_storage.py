@@ -74,7 +74,7 @@ def test_large_and_nested_files_come_whole(start: Start, models: Path, s3: S3, t
         ("s3://models/denied", {"AWS_ACCESS_KEY_ID": "nobody"}, "s3://models/denied .* access key"),
         ("s3://models", {}, "should be s3://bucket/path"),
         ("s3://models/x", {"AWS_ENDPOINT_URL": "over there"}, "endpoint 'over there' should be http"),
-        ("gs://models/x", {}, "storage gs:// is not supported; supported are s3://"),
+        ("ftp://models/x", {}, "storage ftp:// is not supported; supported are s3://"),
         ("/no/such/folder", {}, "/no/such/folder does not exist"),
         ("file:///no/such/file.onnx", {}, "/no/such/file.onnx does not exist"),
     ],
@@ -126,6 +126,18 @@ def test_a_pinned_model_in_the_cache_needs_no_storage(start: Start, models: Path
     start("s3://models/cached", **s3.environment, **pinned).ready()
     elsewhere = {**s3.environment, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{free_port()}"}
     start("s3://models/cached", **elsewhere, **pinned).ready()
+
+
+def test_the_workers_of_a_server_fetch_once(start: Start, models: Path, s3: S3) -> None:
+    digest = upload(s3, models / "onnx", "workers")
+    server = start("s3://models/workers", "--workers", "2", **s3.environment).ready()
+    server.ready()
+    notes: list[Path] = []
+    folders: list[Path] = []
+    for path in server.cache.iterdir():
+        (folders if path.is_dir() else notes).append(path)
+    assert [path.name for path in folders] == [digest.replace(":", "-")]
+    assert [path.read_text() for path in notes] == [digest]
 
 
 def test_a_half_downloaded_model_is_thrown_away(start: Start, models: Path, s3: S3, tmp_path: Path) -> None:

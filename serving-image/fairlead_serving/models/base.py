@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from fairlead_serving.tensors import Tensor, TensorSpec
 
@@ -36,6 +36,14 @@ class Model(Protocol):
     @property
     def classes(self) -> tuple[str, ...] | None:
         """The class labels as text; empty where a classifier does not tell them, None for other models."""
+
+    @property
+    def parameters(self) -> Mapping[str, str]:
+        """What else metadata tells of the model, such as the engine that serves it."""
+
+    @property
+    def batches(self) -> bool:
+        """Whether the rows of several requests may be computed as one."""
 
     def bind(self, inputs: Sequence[Tensor]) -> Any:
         """Check a request's tensors and return what `run` takes. Raises InvalidRequestError."""

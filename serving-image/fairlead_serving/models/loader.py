@@ -7,53 +7,63 @@ import time
 from typing import TYPE_CHECKING, Final, cast
 
 from fairlead_serving.errors import LoadError
+from fairlead_serving.models.formats import choose
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from fairlead_serving.models.base import Model
+    from fairlead_serving.models.formats import Choice
 
-# Format → the file it is kept in, and where its class lives. Classes are imported on demand, so that an ONNX model
-# does not wait for scikit-learn.
-_SUFFIXES: Final = {"sklearn": ".skops", "onnx": ".onnx"}
-_CLASSES: Final = {"sklearn": ("sklearn_skops", "SklearnModel"), "onnx": ("onnx", "OnnxModel")}
-_PICKLES: Final = (".pkl", ".pickle", ".joblib", ".cloudpickle", ".dill", ".pt", ".pth")
+# Format → the module whose `load` reads it. Modules are imported on demand, so that an ONNX model does not wait for
+# scikit-learn.
+_MODULES: Final = {
+    "sklearn": "sklearn",
+    "onnx": "onnx",
+    "xgboost": "xgboost",
+    "lightgbm": "lightgbm",
+    "python": "python",
+}
 _WARM_UPS: Final = 5
 
 
-def load_model(folder: Path, files: Sequence[str], wanted: str | None) -> Model:
+def load_model(folder: Path, files: Sequence[str], wanted: str | None, *, allow_unsafe: bool = False) -> Model:
     """Load the model in a folder.
 
     `files` are the relative paths the model consists of, `wanted` is the format, or None to infer it from the files.
-    Raises LoadError with a sentence that says what is wrong.
+    `allow_unsafe` lets files be read that can run any code. Raises LoadError with a sentence that says what is wrong.
     """
-    kind, name = choose(files, wanted)
-    module, attribute = _CLASSES[kind]
-    loader = getattr(importlib.import_module(f"fairlead_serving.models.{module}"), attribute)
-    return cast("Model", loader(folder / name))
+    return load_choice(folder, resolve(folder, files, wanted, allow_unsafe=allow_unsafe))
 
 
-def choose(files: Sequence[str], wanted: str | None) -> tuple[str, str]:
-    """Return the format and the file to load. `model.onnx` and `model.skops` win over other names."""
-    if wanted is not None and wanted not in _SUFFIXES:
-        message = f"the format {wanted!r} is not supported; supported are {', '.join(_SUFFIXES)}"
+def resolve(folder: Path, files: Sequence[str], wanted: str | None, *, allow_unsafe: bool) -> Choice:
+    """Return the format and the file to load, an MLflow folder's own choice included. Raises LoadError."""
+    choice = choose(files, wanted)
+    if choice.format == "mlflow":
+        from fairlead_serving.models.mlflow import flavour  # noqa: PLC0415  YAML is read for these folders only
+
+        choice = flavour(folder)
+    if choice.pickled and not allow_unsafe:
+        message = (
+            f"{choice.file} is a pickle, which can run any code when it is read, so it is refused: write the model "
+            "with skops instead, skops.io.dump(model, 'model.skops'), or as ONNX; allowUnsafe lets it in all the same"
+        )
         raise LoadError(message)
-    found = [
-        (kind, name)
-        for kind, suffix in _SUFFIXES.items()
-        for name in files
-        if name.endswith(suffix) and wanted in (None, kind)
-    ]
-    named = [pair for pair in found if pair[1] == f"model{_SUFFIXES[pair[0]]}"]
-    candidates = named or found
-    if len(candidates) == 1:
-        return candidates[0]
-    if candidates:
-        names = ", ".join(name for _, name in candidates)
-        message = f"several files could be the model ({names}): name one model.onnx or model.skops, or set the format"
+    if choice.format == "python" and wanted != "python" and not allow_unsafe:
+        message = (
+            f"{choice.file} is a program that would run in the server, so the format has to be named: "
+            "set modelFormat to python"
+        )
         raise LoadError(message)
-    raise _nothing(files, wanted)
+    return choice
+
+
+def load_choice(folder: Path, choice: Choice) -> Model:
+    """Load a model whose format and file are known. Raises LoadError."""
+    module = importlib.import_module(f"fairlead_serving.models.{_MODULES[choice.format]}")
+    load = cast("Callable[[Path], Model]", module.load)
+    return load(folder / choice.file)
 
 
 def seconds_a_row(model: Model) -> float | None:
@@ -71,15 +81,3 @@ def seconds_a_row(model: Model) -> float | None:
     except Exception:  # noqa: BLE001  zeroes may be outside what the model knows; real requests decide
         return None
     return best
-
-
-def _nothing(files: Sequence[str], wanted: str | None) -> LoadError:
-    pickles = [name for name in files if name.endswith(_PICKLES)]
-    if pickles:
-        return LoadError(
-            f"{pickles[0]} is a pickle, which can run any code when it is read, so it is refused: "
-            f"write the model with skops instead, skops.io.dump(model, 'model.skops'), or as ONNX"
-        )
-    shown = ", ".join(sorted(files)[:5]) + (", …" if len(files) > 5 else "")  # noqa: PLR2004
-    suffix = f"{_SUFFIXES[wanted]} file" if wanted else "model.onnx or model.skops"
-    return LoadError(f"no model found: expected a {suffix}, found {shown}")

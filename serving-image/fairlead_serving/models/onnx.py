@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import onnxruntime as ort
 
-from fairlead_serving.errors import InvalidRequestError, LoadError, readable
+from fairlead_serving.errors import LoadError
 from fairlead_serving.models.onnxlabels import class_labels
+from fairlead_serving.models.signature import match, zeros
 from fairlead_serving.tensors import NUMPY_TYPES, Array, Tensor, TensorSpec
 
 if TYPE_CHECKING:
@@ -45,32 +46,20 @@ class OnnxModel:
 
     def __init__(self, path: Path) -> None:
         """Open the model. Raises LoadError when the file is damaged or needs what ONNX Runtime does not have."""
-        self._session = _open(path)
+        self.parameters = {"engine": f"onnxruntime {ort.__version__}"}
+        self._session = open_session(path)
         self.inputs: tuple[TensorSpec, ...] = tuple(_input(path, node) for node in self._session.get_inputs())
         self._zipped: set[str] = set()
         self.outputs: tuple[TensorSpec, ...] = tuple(self._output(path, node) for node in self._session.get_outputs())
         self._datatypes = {spec.name: spec.datatype for spec in self.outputs}
         self._by_name = {spec.name: spec for spec in self.inputs}
         self.classes = class_labels(path) if _classifies(self.outputs) else None
+        # Rows of several requests can be joined where each tensor begins with a size that the request decides.
+        self.batches = all(spec.shape[:1] == (-1,) for spec in (*self.inputs, *self.outputs))
 
     def bind(self, inputs: Sequence[Tensor]) -> _Feed:
         """Match tensors to inputs: by name, or any name where there is one input only."""
-        if len(self.inputs) == 1 and len(inputs) == 1:
-            spec = self.inputs[0]
-            return {spec.name: _checked(0, inputs[0], spec)}
-        feed: _Feed = {}
-        for position, tensor in enumerate(inputs):
-            wanted = self._by_name.get(tensor.name)
-            if wanted is None:
-                known = ", ".join(self._by_name)
-                raise InvalidRequestError(
-                    at=f"inputs[{position}].name", problem=f"{readable(tensor.name)} is not an input ({known})"
-                )
-            feed[wanted.name] = _checked(position, tensor, wanted)
-        missing = [name for name in self._by_name if name not in feed]
-        if missing:
-            raise InvalidRequestError(at="inputs", problem=f"is missing {', '.join(missing)}")
-        return feed
+        return match(self._by_name, inputs)
 
     def run(self, feed: _Feed, wanted: Sequence[str]) -> list[Tensor]:
         """Run the session for the wanted outputs."""
@@ -79,11 +68,7 @@ class OnnxModel:
 
     def sample(self) -> _Feed | None:
         """Return one row of zeros; sizes that a request decides are 1."""
-        feed: _Feed = {}
-        for spec in self.inputs:
-            shape = tuple(max(size, 1) for size in spec.shape)
-            feed[spec.name] = np.full(shape, "" if spec.datatype == "BYTES" else 0, dtype=NUMPY_TYPES[spec.datatype])
-        return feed
+        return zeros(self.inputs)
 
     def _output(self, path: Path, node: ort.NodeArg) -> TensorSpec:
         tensor = _TENSOR.match(node.type)
@@ -106,7 +91,13 @@ class OnnxModel:
         return Tensor(name, datatype, value)
 
 
-def _open(path: Path) -> ort.InferenceSession:
+def load(path: Path) -> OnnxModel:
+    """Open a model file. Raises LoadError."""
+    return OnnxModel(path)
+
+
+def open_session(path: Path) -> ort.InferenceSession:
+    """Open a file for one thread of ours. Raises LoadError when it is damaged or needs what the runtime lacks."""
     ort.disable_telemetry_events()  # it would look for a place to keep a device id, on a read-only disk
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
@@ -132,21 +123,6 @@ def _input(path: Path, node: ort.NodeArg) -> TensorSpec:
         message = f"{path.name}: input {node.name} is a {node.type}, which the Open Inference Protocol cannot carry"
         raise LoadError(message)
     return TensorSpec(node.name, _TYPES[match[1]], _shape(node.shape))
-
-
-def _checked(position: int, tensor: Tensor, spec: TensorSpec) -> Array:
-    if tensor.datatype != spec.datatype:
-        problem = f"the model takes {spec.datatype} for {spec.name}, not {tensor.datatype}"
-        raise InvalidRequestError(at=f"inputs[{position}].datatype", problem=problem)
-    shape = tensor.array.shape
-    if len(shape) != len(spec.shape) or any(
-        want not in (-1, have) for want, have in zip(spec.shape, shape, strict=False)
-    ):
-        problem = f"the model takes {list(spec.shape)} for {spec.name}, not {list(shape)}"
-        raise InvalidRequestError(at=f"inputs[{position}].shape", problem=problem)
-    if 0 in shape:
-        raise InvalidRequestError(at=f"inputs[{position}].shape", problem=f"{list(shape)} holds no value")
-    return tensor.array
 
 
 def _classifies(outputs: Sequence[TensorSpec]) -> bool:

@@ -43,6 +43,13 @@ def select_by_position(estimator: Any) -> None:
             ]
 
 
+def stay_in_this_thread(estimator: Any) -> None:
+    """Let no part start threads or processes of its own for a request: the server has one process a core already."""
+    for part in _parts(estimator):
+        if getattr(part, "n_jobs", None) not in (None, 1):
+            part.n_jobs = 1
+
+
 def _positions(part: ColumnTransformer, name: str, columns: Any) -> Any:
     found = part._transformer_to_input_indices.get(name)  # noqa: SLF001  the only place that has them
     if found is None:

@@ -25,11 +25,13 @@ _MISSING: Final = 404
 _PASSING: Final = (408, 412, 425, 429)
 _CLIENT_ERRORS: Final = range(400, 500)
 _LONGEST: Final = 300
+# Signatures and tokens travel in the query of a URL, and passwords before its host.
+_QUERY: Final = re.compile(r"(https?://)[^\s/?@]*@|(?<=\S)\?[^\s)\"']+")
 
 
 def explain(error: BaseError | FileNotFoundError, uri: str, endpoint: str) -> LoadError | StorageUnreachableError:
     """Return the error to raise for a failed access to a model at an endpoint."""
-    text = str(error)
+    text = _QUERY.sub(r"\1", str(error))
     line = text.partition(_DUMP)[0]
     answer = _STATUS.search(line)
     number = int(answer["number"]) if answer else 0

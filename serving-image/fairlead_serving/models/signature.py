@@ -1,0 +1,63 @@
+"""Matching a request's tensors to declared inputs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fairlead_serving.errors import InvalidRequestError, readable
+from fairlead_serving.tensors import NUMPY_TYPES, Array, Tensor, TensorSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+def match(specs: Mapping[str, TensorSpec], inputs: Sequence[Tensor]) -> dict[str, Array]:
+    """Return the arrays by the names of the inputs: any name will do where there is one input only.
+
+    Raises InvalidRequestError for unknown and missing inputs, other datatypes and shapes.
+    """
+    if len(specs) == 1 and len(inputs) == 1:
+        (spec,) = specs.values()
+        return {spec.name: _checked(0, inputs[0], spec)}
+    feed: dict[str, Array] = {}
+    for position, tensor in enumerate(inputs):
+        wanted = specs.get(tensor.name)
+        if wanted is None:
+            known = ", ".join(specs)
+            raise InvalidRequestError(
+                at=f"inputs[{position}].name", problem=f"{readable(tensor.name)} is not an input ({known})"
+            )
+        feed[wanted.name] = _checked(position, tensor, wanted)
+    missing = [name for name in specs if name not in feed]
+    if missing:
+        raise InvalidRequestError(at="inputs", problem=f"is missing {', '.join(missing)}")
+    return feed
+
+
+def zeros(specs: Sequence[TensorSpec]) -> dict[str, Array]:
+    """Return one row of zeros; sizes that a request decides are 1."""
+    return {
+        spec.name: np.full(
+            tuple(max(size, 1) for size in spec.shape),
+            "" if spec.datatype == "BYTES" else 0,
+            dtype=NUMPY_TYPES[spec.datatype],
+        )
+        for spec in specs
+    }
+
+
+def _checked(position: int, tensor: Tensor, spec: TensorSpec) -> Array:
+    if tensor.datatype != spec.datatype:
+        problem = f"the model takes {spec.datatype} for {spec.name}, not {tensor.datatype}"
+        raise InvalidRequestError(at=f"inputs[{position}].datatype", problem=problem)
+    shape = tensor.array.shape
+    if len(shape) != len(spec.shape) or any(
+        want not in (-1, have) for want, have in zip(spec.shape, shape, strict=False)
+    ):
+        problem = f"the model takes {list(spec.shape)} for {spec.name}, not {list(shape)}"
+        raise InvalidRequestError(at=f"inputs[{position}].shape", problem=problem)
+    if 0 in shape:
+        raise InvalidRequestError(at=f"inputs[{position}].shape", problem=f"{list(shape)} holds no value")
+    return tensor.array
