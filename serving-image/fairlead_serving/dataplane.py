@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import logging
 import time
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from fairlead_serving import __version__
 from fairlead_serving.errors import InvalidRequestError, ModelFailureError, NotReadyError, RequestError, readable
@@ -46,6 +46,13 @@ class Loaded(NamedTuple):
     seconds_a_row: float | None
 
 
+class Bound(NamedTuple):
+    """A request as the model takes it, and the names of the outputs it asks for."""
+
+    feed: Any
+    wanted: tuple[str, ...]
+
+
 class Dataplane:
     """Answers requests about one model."""
 
@@ -67,6 +74,16 @@ class Dataplane:
     def loaded(self) -> Loaded | None:
         """The model in service, if any."""
         return self._loaded
+
+    @property
+    def first_output(self) -> str:
+        """The name of the model's first output, what it predicts; empty where that is not known."""
+        return self._names[0] if self._names else ""
+
+    @property
+    def binds_slowly(self) -> bool:
+        """Whether checking a request runs a user's own code, which does not belong on the event loop."""
+        return self._loaded is not None and self._loaded.model.format == "python"
 
     def serve(self, loaded: Loaded) -> None:
         """Put a loaded model into service."""
@@ -94,7 +111,7 @@ class Dataplane:
 
     def server_metadata(self) -> dict[str, object]:
         """Return V2 server metadata."""
-        return {"name": "fairlead-serving", "version": __version__, "extensions": []}
+        return {"name": "fairlead-serving", "version": __version__, "extensions": ["binary_tensor_data"]}
 
     def model_metadata(self) -> dict[str, object]:
         """Return V2 model metadata. Raises NotReadyError before the model is loaded."""
@@ -105,17 +122,23 @@ class Dataplane:
             "platform": model.platform,
             "inputs": _described(model.inputs),
             "outputs": _described(model.outputs),
+            "parameters": dict(model.parameters),
         }
 
-    def infer(self, request: InferRequest) -> list[Tensor]:
-        """Answer one inference request. Safe to call from another thread.
+    def bind(self, request: InferRequest) -> Bound:
+        """Check a request against the model. Safe to call from another thread.
 
-        Raises InvalidRequestError for what the client got wrong, NotReadyError without a model, and ModelFailureError
-        when the model raises on a request that its signature allows.
+        Raises InvalidRequestError for what the client got wrong and NotReadyError without a model.
         """
         model = self._require().model
-        wanted = self._wanted(request.outputs)
-        feed = model.bind(request.inputs)
+        return Bound(model.bind(request.inputs), self._wanted(request.outputs))
+
+    def run(self, feed: Any, wanted: Sequence[str]) -> list[Tensor]:
+        """Run the model on what `bind` returned. Safe to call from another thread.
+
+        Raises ModelFailureError when the model raises on a request that its signature allows.
+        """
+        model = self._require().model
         try:
             return model.run(feed, wanted)
         except RequestError:
@@ -124,6 +147,10 @@ class Dataplane:
             self._failures.log(error)
             message = f"the model failed: {type(error).__name__}: {_first_line(error)}"
             raise ModelFailureError(message) from error
+
+    def infer(self, request: InferRequest) -> list[Tensor]:
+        """Answer one request here and now, raising as `bind` and `run` do."""
+        return self.run(*self.bind(request))
 
     def failed(self, error: Exception) -> None:
         """Log a failure that is nobody's request's fault."""

@@ -5,78 +5,114 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
 import signal
 import threading
+from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from fairlead_serving.batching.engine import Limits
+from fairlead_serving.datalog import DataLog, Rules
 from fairlead_serving.dataplane import Dataplane, Identity, State
 from fairlead_serving.errors import LoadError
-from fairlead_serving.http.server import HttpServer
+from fairlead_serving.feedback import Feedback
 from fairlead_serving.metrics import Metrics
+from fairlead_serving.service import Service
+from fairlead_serving.termination import fail
+from fairlead_serving.transports import Transports
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
+    from fairlead_serving.batching.probe import Probe
+    from fairlead_serving.board import Board
     from fairlead_serving.loading import Load
     from fairlead_serving.settings import Settings
+    from fairlead_serving.workers.link import Link
 
 _log = logging.getLogger(__name__)
-_MAX_MESSAGE: Final = 2000
+_LOW_PRIORITY: Final = 10
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
 class Lifecycle:
-    """Runs one server from start to end."""
+    """Runs one worker from start to end: the whole server, or one of several processes under a supervisor."""
 
-    def __init__(self, settings: Settings, environment: Mapping[str, str]) -> None:
-        """Prepare everything; nothing happens before `run`."""
-        self._settings = settings
+    def __init__(
+        self, settings: Settings, environment: Mapping[str, str], board: Board, link: Link | None = None
+    ) -> None:
+        """Prepare everything; nothing happens before `run`. `link` is there under a supervisor."""
+        self._link = link
+        # Where others serve already, a worker has no port before it has the same model.
+        self._joining = link is not None and link.digest is not None
+        self._settings = replace(settings, digest=link.digest) if link and link.digest else settings
         self._environment = environment
         identity = Identity(settings.name, settings.version, settings.revision)
         self._dataplane = Dataplane(identity)
-        self._metrics = Metrics(*identity)
+        number = link.number if link else 0
+        self._metrics = Metrics(*identity, board, number)
+        self._metrics.begun()
         self._loop = asyncio.get_running_loop()
+        rules = Rules(settings.access_log, settings.prediction_log, settings.log_redact)
+        self._datalog = DataLog(rules, self._metrics)
+        self._service = Service(
+            self._dataplane,
+            self._metrics,
+            Feedback(board, number, self._metrics, settings.feedback_tolerance),
+            self._datalog,
+            Limits(settings.latency_target_seconds, settings.max_batch_rows),
+        )
         self._ended: asyncio.Future[int] = self._loop.create_future()
         self._drain_over: asyncio.TimerHandle | None = None
+        self._serving: asyncio.Task[None] | None = None
+        self._transports = Transports(settings, self._dataplane, self._metrics, self._service)
 
     async def run(self) -> int:
         """Serve until told to stop and return the exit status."""
         for number in _SIGNALS:
             self._loop.add_signal_handler(number, self._signalled, number)
-        settings = self._settings
-        server = HttpServer(
-            self._dataplane,
-            self._metrics,
-            max_body=settings.max_body_bytes,
-            max_age=settings.max_connection_age_seconds,
-            patience=settings.request_timeout_seconds,
-        )
-        try:
-            port = await server.listen(settings.host, settings.http_port)
-        except OSError as error:
-            return self._fail(f"cannot listen on port {settings.http_port}: {error.strerror or error}")
-        _log.info("listening", extra={"port": port, "model": settings.name, "version": settings.version})
+        if self._link is not None:
+            self._loop.add_reader(self._link.lifeline, self._orphaned)
+        if not self._joining and not await self._listen():
+            return 1
         # A daemon, because a download that hangs must not keep the process from ending.
         threading.Thread(target=self._load, name="load", daemon=True).start()
         status = await self._ended
         if status == 0:
-            await server.close()
+            await self._transports.close()
+        self._datalog.close()
         return status
+
+    async def _listen(self) -> bool:
+        try:
+            http, grpc = await self._transports.listen(shared=self._link is not None)
+        except LoadError as error:
+            self._fail(str(error))
+            return False
+        named = {"model": self._settings.name, "version": self._settings.version}
+        _log.info("listening", extra={"port": http, "grpc_port": grpc, **named})
+        return True
 
     def _load(self) -> None:
         # What loading needs (obstore, a model engine) is imported here, so that the port answers first.
+        from fairlead_serving.batching.probe import probe  # noqa: PLC0415
         from fairlead_serving.loading import load  # noqa: PLC0415
 
+        if self._joining:
+            # Others serve meanwhile, and their requests come first. The priority is this thread's alone.
+            with suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LOW_PRIORITY)
         try:
             result = load(self._settings, self._environment, self._report)
+            found = probe(result.loaded.model, result.loaded.seconds_a_row)
         except LoadError as error:
             self._on_loop(self._end, error)
         except BaseException as error:  # noqa: BLE001  whatever it is, a panic in native code too, a person must hear it
             _log.debug("loading failed", exc_info=error)
             self._on_loop(self._end, LoadError(f"loading failed: {type(error).__name__}: {error}"))
         else:
-            self._on_loop(self._serve, result)
+            self._on_loop(self._loaded, result, found)
 
     def _on_loop(self, function: object, *arguments: object) -> None:
         try:
@@ -92,10 +128,25 @@ class Lifecycle:
         if self._dataplane.state is State.LOADING:
             self._dataplane.message = message
 
-    def _serve(self, result: Load) -> None:
+    def _loaded(self, result: Load, found: Probe) -> None:
+        self._serving = self._loop.create_task(self._serve(result, found))
+        self._serving.add_done_callback(self._check)
+
+    def _check(self, serving: asyncio.Task[None]) -> None:
+        error = None if serving.cancelled() else serving.exception()
+        if error is not None:
+            self._finish(self._fail(f"the model cannot be served: {type(error).__name__}: {error}"))
+
+    async def _serve(self, result: Load, found: Probe) -> None:
         loaded = result.loaded
         self._metrics.loaded(loaded.digest, loaded.model.format, loaded.model.classes, result.seconds)
+        self._service.engine.learn(found)
         self._dataplane.serve(loaded)
+        if self._joining and not await self._listen():
+            self._finish(1)
+            return
+        if self._link is not None:
+            self._link.serves(loaded.digest)
         # What is there now stays: the garbage collector need not look at it again and again.
         gc.freeze()
         _log.info(
@@ -105,8 +156,15 @@ class Lifecycle:
                 "format": loaded.model.format,
                 "load_seconds": round(result.seconds, 3),
                 "seconds_a_row": loaded.seconds_a_row,
+                "joins_requests": found.joins or found.reason,
             },
         )
+
+    def _orphaned(self) -> None:
+        """End when the supervisor has gone without a word."""
+        if self._link is not None:
+            self._loop.remove_reader(self._link.lifeline)
+            self._signalled(signal.SIGTERM)
 
     def _signalled(self, number: signal.Signals) -> None:
         if self._dataplane.state is State.DRAINING:
@@ -132,16 +190,3 @@ class Lifecycle:
     def _fail(self, reason: str) -> int:
         fail(reason, self._settings.termination_log)
         return 1
-
-
-def fail(reason: str, termination_log: Path) -> None:
-    """Write down, in one line, why the server cannot run: in the log and as the container's termination message."""
-    line = " ".join(reason.split())[:_MAX_MESSAGE]
-    _log.error(line)
-    try:
-        # Only Kubernetes makes this file; on a laptop there is none and none is wanted.
-        with termination_log.open("r+") as file:
-            file.truncate()
-            file.write(line + "\n")
-    except OSError:
-        _log.debug("no termination log at %s", termination_log)

@@ -1,151 +1,190 @@
-"""Prometheus metrics: plain numbers on the hot path, turned into samples only when scraped."""
+"""Counting, on the hot path: plain additions to numbers in shared memory. `exposition` turns them into text."""
 
 from __future__ import annotations
 
+import os
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
-from math import isfinite
+from collections import Counter
+from collections.abc import Sequence
+from math import ceil, isfinite, log2
 from typing import TYPE_CHECKING, Final
 
-from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-    Metric,
-    SummaryMetricFamily,
-)
-from prometheus_client.exposition import choose_encoder
-from prometheus_client.registry import Collector
+import numpy as np
+
+from fairlead_serving import board as at
+from fairlead_serving.board import Board
+from fairlead_serving.summary import input_bin
 
 if TYPE_CHECKING:
-    from fairlead_serving.tensors import Tensor
+    from fairlead_serving.batching.run import BatchRun
+    from fairlead_serving.tensors import Array, Tensor
 
-OUTCOMES: Final = ("success", "client_error", "server_error")
-EDGES: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-_MAX_CLASSES: Final = 64
-_OTHER: Final = "other"
-_IDENTITY: Final = ("model", "version", "revision")
+OTHER: Final = "other"
+# Probabilities of a classifier; other models' values may be of any size, so their edges reach far on both sides.
+PROBABILITY_EDGES: Final = tuple(step / 20 for step in range(1, 20))
+VALUE_EDGES: Final = (
+    *(-1e4, -1e3, -100.0, -10.0, -1.0, -0.1, 0.0, 0.1, 0.3, 1.0),
+    *(3.0, 10.0, 30.0, 100.0, 300.0, 1e3, 1e4, 1e5, 1e6),
+)
+_OUTCOMES: Final = {name: at.REQUESTS + position for position, name in enumerate(at.OUTCOMES)}
+_SECONDS: Final = at.SECONDS_EDGES
+_A_DOUBLING: Final = 1 << at.NATIVE_SCHEMA
+_SECONDS_SUM: Final = len(_SECONDS) + 1
+_ROWS_SUM: Final = len(at.ROWS_EDGES) + 1
+_SCORE_SUM: Final = at.SCORE_EDGES + 1
+# Scores and inputs cost some microseconds to sum up, so that not more than 500 runs a second are looked at.
+_SAMPLE_PAUSE: Final = 0.002
+_FEW: Final = 8
+_TABLE: Final = 2
+_MAX_CACHED: Final = 1000
 
 
-class Metrics(Collector):
-    """All counters of one server process. Only the event loop's thread may change them."""
+class Metrics:
+    """The counters of one worker process. Only the event loop's thread may change them."""
 
-    def __init__(self, model: str, version: str, revision: str) -> None:
-        """Start every series that can be known beforehand at 0, so that no first increment is missed."""
-        self._identity = [model, version, revision]
-        self.requests = dict.fromkeys(OUTCOMES, 0)
-        self.in_flight = 0
-        self.connections_opened = 0
-        self.connections_closed = 0
-        self.load_seconds = 0.0
-        self._buckets = [0] * (len(EDGES) + 1)
-        self._duration_sum = 0.0
-        self._value_sum = 0.0
-        self._value_count = 0
-        self._classes: dict[str, int] | None = None
-        self._info: tuple[str, str] | None = None
-        self._registry = CollectorRegistry(auto_describe=False)
-        self._registry.register(self)
-        ProcessCollector(registry=self._registry)
-        GCCollector(registry=self._registry)
+    def __init__(self, model: str, version: str, revision: str, board: Board | None = None, worker: int = 0) -> None:
+        """Count into a worker's slot of a board; by default into a board of its own."""
+        self.identity = (model, version, revision)
+        self.board = board or Board()
+        self.info: tuple[str, str] | None = None  # digest and format, once a model is loaded
+        self.classifies = False
+        self._slot = self.board.slot(worker)
+        self._classes: dict[object, int] = {}
+        self._next_sample = 0.0
+        self._in_flight = 0
+
+    def begun(self) -> None:
+        """Note that this process is the worker from now on."""
+        self._slot[at.STARTS] += 1
+        self._slot[at.PROCESS] = os.getpid()
 
     def loaded(self, digest: str, model_format: str, classes: Sequence[str] | None, seconds: float) -> None:
         """Note what has been loaded and how many seconds that took; `classes` is None unless it is a classifier."""
-        self._info = (digest, model_format)
-        self.load_seconds = seconds
-        if classes is not None:
-            self._classes = {**dict.fromkeys(classes[:_MAX_CLASSES], 0), _OTHER: 0}
+        self.info = (digest, model_format)
+        self._slot[at.LOAD_SECONDS] = seconds
+        self.classifies = classes is not None
+        for label in (classes or ())[: at.MAX_CLASSES]:
+            self.board.label(label)
+
+    def started(self) -> None:
+        """Count an inference request that is being answered from now on."""
+        self._in_flight += 1
+        self._slot[at.IN_FLIGHT] = self._in_flight
+
+    def ended(self, outcome: str, seconds: float) -> None:
+        """Count the end of a request that `started`."""
+        self._in_flight -= 1
+        self._slot[at.IN_FLIGHT] = self._in_flight
+        self.finished(outcome, seconds)
 
     def finished(self, outcome: str, seconds: float) -> None:
         """Count one inference request, whatever became of it."""
-        self.requests[outcome] += 1
-        self._buckets[bisect_left(EDGES, seconds)] += 1
-        self._duration_sum += seconds
+        slot = self._slot
+        slot[_OUTCOMES[outcome]] += 1
+        if outcome == "rejected":
+            # It took no time, and would make a model that refuses everything look fast.
+            return
+        slot[at.DURATION + bisect_left(_SECONDS, seconds)] += 1
+        slot[at.DURATION + _SECONDS_SUM] += seconds
+        index = ceil(log2(seconds) * _A_DOUBLING) - at.NATIVE_FIRST if seconds > 0 else 0
+        slot[at.NATIVE + min(max(index, 0), at.NATIVE_BUCKETS - 1)] += 1
 
-    def predicted(self, first: Tensor) -> None:
-        """Count the predictions of one answer: its first output, by class or by value."""
+    def connection_opened(self) -> None:
+        """Count a connection that brought its first inference request."""
+        self._slot[at.OPENED] += 1
+
+    def connection_closed(self) -> None:
+        """Count the end of such a connection."""
+        self._slot[at.CLOSED] += 1
+
+    def dropped_line(self) -> None:
+        """Count a line of the access or prediction log that nobody took in time."""
+        self._slot[at.DROPPED_LINES] += 1
+
+    def feedback(self, result: str) -> None:
+        """Count feedback on one prediction: right, wrong or, where that is not known any more, unmatched."""
+        index = at.UNMATCHED if result == "unmatched" else at.RIGHT_OR_WRONG + at.FEEDBACK.index(result)
+        self._slot[index] += 1
+
+    def ran(self, run: BatchRun) -> None:
+        """Count one run of the model: its size, the wait before it, and what came out."""
+        slot = self._slot
+        slot[at.ROWS + bisect_left(at.ROWS_EDGES, run.rows)] += 1
+        slot[at.ROWS + _ROWS_SUM] += run.rows
+        self._count_waits([run.began - job.queued for job in run.batch])
+        sampled = run.began >= self._next_sample
+        for outputs in [run.joint] if run.joint else run.results:
+            if isinstance(outputs, list):
+                self.predicted(outputs, scored=sampled)
+        if sampled:
+            self._next_sample = run.began + _SAMPLE_PAUSE
+            found = input_bin(run.batch[0].feed)
+            if found is not None:
+                slot[at.INPUTS + found] += 1
+
+    def predicted(self, outputs: Sequence[Tensor], *, scored: bool = True) -> None:
+        """Count the predictions in the outputs of one run: by class or by value and, if `scored`, by score."""
+        first = outputs[0]
         values = first.array.ravel().tolist()
-        if self._classes is not None:
-            self._count_classes(values, self._classes)
-        if first.datatype != "BYTES":
+        if self.classifies:
+            self._count_classes(values)
+        if scored:
+            self._count_scores(outputs)
+        if first.datatype == "BYTES":
+            return
+        total = sum(values)
+        if not isfinite(total):
+            values = [value for value in values if isfinite(value)]
             total = sum(values)
-            if not isfinite(total):
-                values = [value for value in values if isfinite(value)]
-                total = sum(values)
-            self._value_sum += total
-            self._value_count += len(values)
+        self._slot[at.VALUE_SUM] += total
+        self._slot[at.VALUE_COUNT] += len(values)
 
-    def _count_classes(self, values: Sequence[object], classes: dict[str, int]) -> None:
-        for value in values:
-            label = str(value)
-            if label not in classes and len(classes) > _MAX_CLASSES:
-                label = _OTHER
-            classes[label] = classes.get(label, 0) + 1
+    def _count_waits(self, waits: Sequence[float]) -> None:
+        slot = self._slot
+        if max(waits) <= _SECONDS[0]:
+            slot[at.QUEUE] += len(waits)
+        else:
+            for wait in waits:
+                slot[at.QUEUE + bisect_left(_SECONDS, wait)] += 1
+        slot[at.QUEUE + _SECONDS_SUM] += sum(waits)
 
-    def exposition(self, accept: str) -> tuple[bytes, str]:
-        """Return the metrics as text, with its content type, in the format a scraper's Accept header asks for."""
-        encode, content_type = choose_encoder(accept)
-        return encode(self._registry), content_type
+    def _count_classes(self, values: Sequence[object]) -> None:
+        known, slot = self._classes, self._slot
+        for value, count in [(values[0], 1)] if len(values) == 1 else Counter(values).items():
+            index = known.get(value)
+            if index is None:
+                index = self.board.label(str(value))
+                if len(known) < _MAX_CACHED:
+                    known[value] = index
+            slot[index] += count
 
-    def collect(self) -> Iterable[Metric]:
-        """Yield all families; called by prometheus_client."""
-        yield from self._request_families()
-        yield from self._connection_families()
-        yield from self._model_families()
+    def _count_scores(self, outputs: Sequence[Tensor]) -> None:
+        slot, edges = self._slot, PROBABILITY_EDGES
+        if self.classifies:
+            table = next((item.array for item in outputs if item.array.dtype.kind == "f" and item.array.ndim), None)
+            scores = () if table is None else _probabilities(table)
+        else:
+            edges = VALUE_EDGES
+            scores = () if outputs[0].datatype == "BYTES" else outputs[0].array.ravel().tolist()
+        if len(scores) <= _FEW:
+            for score in scores:
+                if isfinite(score):
+                    slot[at.SCORE + bisect_left(edges, score)] += 1
+                    slot[at.SCORE + _SCORE_SUM] += score
+            return
+        finite = np.asarray(scores, dtype=np.float64)
+        finite = finite[np.isfinite(finite)]
+        counts = np.bincount(np.searchsorted(edges, finite), minlength=len(edges) + 1)
+        for position in np.flatnonzero(counts).tolist():
+            slot[at.SCORE + position] += int(counts[position])
+        slot[at.SCORE + _SCORE_SUM] += float(finite.sum())
 
-    def _request_families(self) -> Iterator[Metric]:
-        requests = CounterMetricFamily(
-            "fairlead_requests", "Inference requests by outcome.", labels=[*_IDENTITY, "outcome"]
-        )
-        for outcome, count in self.requests.items():
-            requests.add_metric([*self._identity, outcome], count)
-        yield requests
-        duration = HistogramMetricFamily(
-            "fairlead_request_duration_seconds",
-            "Seconds from a whole inference request to its answer.",
-            labels=_IDENTITY,
-        )
-        running, buckets = 0, []
-        for edge, count in zip([*map(str, EDGES), "+Inf"], self._buckets, strict=True):
-            running += count
-            buckets.append((edge, running))
-        duration.add_metric(self._identity, buckets, sum_value=self._duration_sum)
-        yield duration
-        yield self._gauge("fairlead_requests_in_flight", "Inference requests being answered.", self.in_flight)
 
-    def _connection_families(self) -> Iterator[Metric]:
-        yield self._counter(
-            "fairlead_connections_opened", "Connections that brought an inference request.", self.connections_opened
-        )
-        yield self._counter("fairlead_connections_closed", "Of these, the ones that ended.", self.connections_closed)
-
-    def _model_families(self) -> Iterator[Metric]:
-        values = SummaryMetricFamily(
-            "fairlead_prediction_value", "Values of the first output, where it is a number.", labels=_IDENTITY
-        )
-        values.add_metric(self._identity, count_value=self._value_count, sum_value=self._value_sum)
-        yield values
-        if self._classes is not None:
-            predictions = CounterMetricFamily(
-                "fairlead_predictions", "Predictions by class.", labels=[*_IDENTITY, "class"]
-            )
-            for label, count in self._classes.items():
-                predictions.add_metric([*self._identity, label], count)
-            yield predictions
-        if self._info is not None:
-            info = GaugeMetricFamily("fairlead_model_info", "What is loaded.", labels=[*_IDENTITY, "digest", "format"])
-            info.add_metric([*self._identity, *self._info], 1)
-            yield info
-        text = "Seconds it took to fetch and load the model, 0 until it is loaded."
-        yield self._gauge("fairlead_model_load_duration_seconds", text, self.load_seconds)
-
-    def _gauge(self, name: str, text: str, value: float) -> Metric:
-        family = GaugeMetricFamily(name, text, labels=_IDENTITY)
-        family.add_metric(self._identity, value)
-        return family
-
-    def _counter(self, name: str, text: str, value: float) -> Metric:
-        family = CounterMetricFamily(name, text, labels=_IDENTITY)
-        family.add_metric(self._identity, value)
-        return family
+def _probabilities(scores: Array) -> Sequence[float]:
+    """Return for each row the positive class's probability of two, else the largest."""
+    if scores.ndim != _TABLE or not scores.shape[1]:
+        return [float(score) for score in scores.ravel()]
+    if len(scores) <= _FEW:
+        return [row[1] if len(row) == _TABLE else max(row) for row in scores.tolist()]
+    column = scores[:, 1] if scores.shape[1] == _TABLE else scores.max(axis=1)
+    return [float(score) for score in column]

@@ -7,7 +7,7 @@ import logging
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from fairlead_serving.errors import SettingsError
 
@@ -15,8 +15,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _DEFAULT_BODY: Final = 64 * 1024 * 1024
+_CONVERT_SECONDS: Final = 60.0
 _MAX_PORT: Final = 65535
 _DIGEST: Final = re.compile(r"^sha256:[0-9a-f]{64}$")
+
+
+class TlsFiles(NamedTuple):
+    """Where certificate chain and key lie, and the CAs whose clients are let in; without these any client is."""
+
+    certificate: Path
+    key: Path
+    client_ca: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +37,29 @@ class Settings:
     version: str
     revision: str = ""
     format: str | None = None
+    allow_unsafe: bool = False
+    convert_seconds: float = _CONVERT_SECONDS
+    # What the workers of one server have in common: a name for it, so that all of them serve the same bytes.
+    session: str = ""
     digest: str | None = None
     host: str | None = None
     http_port: int = 8080
+    grpc_port: int = 8081
+    tls: TlsFiles | None = None
     drain_seconds: float = 10.0
     max_connection_age_seconds: float = 20.0
     request_timeout_seconds: float = 30.0
     max_body_bytes: int = _DEFAULT_BODY
+    workers: int = 0
+    latency_target_seconds: float = 1.0
+    max_batch_rows: int = 256
+    max_connections: int = 16384
+    idle_timeout_seconds: float = 0.0
+    feedback_rows: int = 262144
+    feedback_tolerance: float = 0.1
+    access_log: float = 0.0
+    prediction_log: float = 0.0
+    log_redact: frozenset[str] = frozenset()
     cache_dir: Path = Path("/var/cache/fairlead")
     termination_log: Path = Path("/dev/termination-log")
     log_level: str = "info"
@@ -49,14 +74,37 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("uri", nargs="?", metavar="MODEL_DIR_OR_URI", help="folder, file or s3:// URI of the model")
     flags.add_argument("--name", help="name in URLs and metrics; default: the last part of the URI")
     flags.add_argument("--version", help="version in URLs and metrics; default: the revision, or 1")
-    flags.add_argument("--format", help="sklearn or onnx; default: told by the files")
+    flags.add_argument(
+        "--format", help="sklearn, onnx, xgboost, lightgbm, mlflow or python; default: told by the files"
+    )
+    flags.add_argument(
+        "--allow-unsafe",
+        action="store_const",
+        const="true",
+        help="read pickles, which can run any code",
+    )
+    flags.add_argument("--convert-seconds", help="how long a conversion to ONNX may take; 0: never; default 60")
     flags.add_argument("--digest", help="sha256:… that the model's files must have")
     flags.add_argument("--host", help="address to listen on; default: all")
     flags.add_argument("--http-port", help="port to listen on; 0 takes a free one; default 8080")
+    flags.add_argument("--grpc-port", help="port for gRPC; 0 takes a free one; default 8081")
+    flags.add_argument("--tls-certificate", help="file with the certificate chain, for both ports; default: no TLS")
+    flags.add_argument("--tls-key", help="file with the certificate's key")
+    flags.add_argument("--tls-client-ca", help="file with the CAs that clients need a certificate of; default: none")
     flags.add_argument("--drain-seconds", help="how long to go on answering after SIGTERM; default 10")
     flags.add_argument("--max-connection-age-seconds", help="age at which connections end; 0: never; default 20")
     flags.add_argument("--request-timeout-seconds", help="how long a header may take, or a body stall; default 30")
     flags.add_argument("--max-body-bytes", help="largest request body; default 64 MiB")
+    flags.add_argument("--workers", help="worker processes; default: one a core of the CPU limit, if memory suffices")
+    flags.add_argument("--latency-target-seconds", help="latency that batches and the queue keep to; default 1")
+    flags.add_argument("--max-batch-rows", help="most rows that are joined into one run; 1: no joining; default 256")
+    flags.add_argument("--max-connections", help="most connections of one worker; 0: no limit; default 16384")
+    flags.add_argument("--idle-timeout-seconds", help="when an idle connection is closed; default 0: never")
+    flags.add_argument("--feedback-rows", help="predictions that a worker remembers for feedback; default 262144")
+    flags.add_argument("--feedback-tolerance", help="how far from the truth a number is right; default 0.1 of it")
+    flags.add_argument("--access-log", help="share of requests to log on standard output, 0 to 1; default 0")
+    flags.add_argument("--prediction-log", help="share of predictions to log there, 0 to 1; default 0")
+    flags.add_argument("--log-redact", help="inputs, outputs or columns not to log, such as name,x[3]")
     flags.add_argument("--cache-dir", help="folder for downloaded models; default /var/cache/fairlead")
     flags.add_argument("--log-level", help="debug, info, warning or error; default info")
     return flags
@@ -71,10 +119,6 @@ def read(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         message = "no model given: name its folder or URI, or set FAIRLEAD_STORAGE_URI"
         raise SettingsError(message)
     revision = given.text("revision", "REVISION")
-    port = given.number("http_port", "HTTP_PORT", 8080)
-    if not 0 <= port <= _MAX_PORT:
-        message = f"the port {port:g} is not between 0 and {_MAX_PORT}"
-        raise SettingsError(message)
     level = given.text("log_level", "LOG_LEVEL") or "info"
     if level.upper() not in logging.getLevelNamesMapping():
         message = f"the log level {level!r} is not known"
@@ -89,13 +133,27 @@ def read(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         version=given.text("version", "MODEL_VERSION") or revision or "1",
         revision=revision,
         format=given.text("format", "MODEL_FORMAT") or None,
+        convert_seconds=given.number("convert_seconds", "CONVERT_SECONDS", _CONVERT_SECONDS),
+        allow_unsafe=given.yes("allow_unsafe", "ALLOW_UNSAFE"),
         digest=digest,
         host=given.text("host", "HOST") or None,
-        http_port=int(port),
+        http_port=given.port("http_port", "HTTP_PORT", 8080),
+        grpc_port=given.port("grpc_port", "GRPC_PORT", 8081),
+        tls=given.tls(),
         drain_seconds=given.number("drain_seconds", "DRAIN_SECONDS", 10),
         max_connection_age_seconds=given.number("max_connection_age_seconds", "MAX_CONNECTION_AGE_SECONDS", 20),
         request_timeout_seconds=given.number("request_timeout_seconds", "REQUEST_TIMEOUT_SECONDS", 30) or 30,
         max_body_bytes=int(given.number("max_body_bytes", "MAX_BODY_BYTES", _DEFAULT_BODY)),
+        workers=int(given.number("workers", "WORKERS", 0)),
+        latency_target_seconds=given.number("latency_target_seconds", "LATENCY_TARGET_SECONDS", 1) or 1,
+        max_batch_rows=max(1, int(given.number("max_batch_rows", "MAX_BATCH_ROWS", 256))),
+        max_connections=int(given.number("max_connections", "MAX_CONNECTIONS", 16384)),
+        idle_timeout_seconds=given.number("idle_timeout_seconds", "IDLE_TIMEOUT_SECONDS", 0),
+        feedback_rows=int(given.number("feedback_rows", "FEEDBACK_ROWS", 262144)),
+        feedback_tolerance=given.number("feedback_tolerance", "FEEDBACK_TOLERANCE", 0.1),
+        access_log=given.share("access_log", "ACCESS_LOG"),
+        prediction_log=given.share("prediction_log", "PREDICTION_LOG"),
+        log_redact=frozenset(filter(None, map(str.strip, given.text("log_redact", "LOG_REDACT").split(",")))),
         cache_dir=Path(given.text("cache_dir", "CACHE_DIR") or "/var/cache/fairlead"),
         termination_log=Path(given.text("termination_log", "TERMINATION_LOG") or "/dev/termination-log"),
         log_level=level,
@@ -110,6 +168,42 @@ class _Given:
     def text(self, flag: str, variable: str) -> str:
         """Return a flag's value, else the variable's, else nothing."""
         return (self.flags.get(flag) or self.environment.get(f"FAIRLEAD_{variable}") or "").strip()
+
+    def yes(self, flag: str, variable: str) -> bool:
+        """Return a switch, which is off where nothing is said."""
+        text = self.text(flag, variable).lower()
+        if text not in ("", "true", "false"):
+            message = f"FAIRLEAD_{variable} should be true or false, not {text!r}"
+            raise SettingsError(message)
+        return text == "true"
+
+    def share(self, flag: str, variable: str) -> float:
+        """Return a number from 0 to 1, by default 0."""
+        value = self.number(flag, variable, 0)
+        if value > 1:
+            message = f"FAIRLEAD_{variable} (--{flag.replace('_', '-')}) should be from 0 to 1, not {value:g}"
+            raise SettingsError(message)
+        return value
+
+    def port(self, flag: str, variable: str, default: int) -> int:
+        """Return the number of a port."""
+        port = self.number(flag, variable, default)
+        if port > _MAX_PORT:
+            message = f"the port {port:g} is not between 0 and {_MAX_PORT}"
+            raise SettingsError(message)
+        return int(port)
+
+    def tls(self) -> TlsFiles | None:
+        """Return the files for TLS, None where it is not wanted."""
+        certificate = self.text("tls_certificate", "TLS_CERTIFICATE")
+        key = self.text("tls_key", "TLS_KEY")
+        client_ca = self.text("tls_client_ca", "TLS_CLIENT_CA")
+        if not certificate and not key and not client_ca:
+            return None
+        if not certificate or not key:
+            message = "TLS needs both FAIRLEAD_TLS_CERTIFICATE (--tls-certificate) and FAIRLEAD_TLS_KEY (--tls-key)"
+            raise SettingsError(message)
+        return TlsFiles(Path(certificate), Path(key), Path(client_ca) if client_ca else None)
 
     def number(self, flag: str, variable: str, default: float) -> float:
         """Return a number that is not negative."""

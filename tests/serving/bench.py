@@ -1,11 +1,14 @@
-"""A quick look at the server's speed with wrk: `python -m tests.serving.bench`.
+"""A quick look at the server's speed with wrk, or at its end under load.
 
-One server after the other, pinned to the last core, wrk to the first. Medians of three runs. Figures of a busy machine
-mean nothing.
+`python -m tests.serving.bench` measures one server after the other, pinned to the last core, with wrk on the first.
+Medians of three runs. Figures of a busy machine mean nothing.
+
+`python -m tests.serving.bench drain --times 100` ends servers by SIGTERM under load and counts lost requests.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import re
@@ -20,7 +23,9 @@ import skops.io
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 
+from tests.serving.drain import drain
 from tests.serving.harness import IRIS, Server, table
+from tests.serving.load import Load
 from tests.serving.modelfiles import write_onnx
 
 SECONDS = 3
@@ -30,6 +35,39 @@ LUA = 'wrk.method = "POST"\nwrk.body = [==[%s]==]\nwrk.headers["Content-Type"] =
 
 
 def main() -> int:
+    """Run one of the two."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    kinds = parser.add_subparsers(dest="kind")
+    drains = kinds.add_parser("drain")
+    drains.add_argument("--times", type=int, default=100)
+    drains.add_argument("--workers", type=int, default=1)
+    arguments = parser.parse_args()
+    return end(arguments.times, arguments.workers) if arguments.kind == "drain" else speed()
+
+
+def end(times: int, workers: int) -> int:
+    """End servers under load, and print what became of the requests."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        model, *_ = write_models(folder)
+        numbers = iter(range(times + 1))
+
+        def start(*flags: str) -> Server:
+            own = folder / str(next(numbers))
+            own.mkdir()
+            return Server.start(own, model, "--drain-seconds", "1", *flags)
+
+        steady = start().ready()
+        try:
+            with Load(json.dumps(table(IRIS[:1])).encode(), [steady.port]) as load:
+                drain(lambda: start("--workers", str(workers)), load, times=times, workers=workers)
+        finally:
+            steady.stop()
+    sys.stdout.write(f"{times} servers ended; {load}\n")
+    return 1 if load.failures else 0
+
+
+def speed() -> int:
     """Print requests a second and latencies by model and number of connections."""
     wrk = shutil.which("wrk")
     if wrk is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -60,7 +61,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
     """Start servers that end with the test."""
     started: list[Server] = []
 
-    def begin(uri: str | Path, *flags: str, **environment: str) -> Server:
+    def begin(uri: str | Path, *flags: str, **environment: Any) -> Server:
         folder = tmp_path / f"server-{len(started)}"
         folder.mkdir()
         started.append(Server.start(folder, uri, *flags, **environment))

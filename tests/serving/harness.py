@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -14,7 +15,7 @@ import sys
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 SOURCES = Path(__file__).resolve().parents[2] / "serving-image"
 START_SECONDS = 100.0
@@ -47,18 +48,34 @@ class Server:
     cache: Path
     termination: Path
     port: int = 0
+    grpc_port: int = 0
     lines: list[dict[str, Any]] = field(default_factory=list)
     _incoming: queue.Queue[dict[str, Any] | None] = field(default_factory=queue.Queue)
     _reader: threading.Thread = field(default_factory=threading.Thread)
 
     @classmethod
-    def start(cls, folder: Path, uri: str | Path, *flags: str, **environment: str) -> Self:
-        """Start a server and wait until it listens. Keywords are environment variables."""
+    def start(
+        cls, folder: Path, uri: str | Path, *flags: str, output: BinaryIO | None = None, **environment: str
+    ) -> Self:
+        """Start a server and wait until it listens. Other keywords are environment variables."""
         cache, termination = folder / "cache", folder / "termination-log"
         termination.touch()
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("FAIRLEAD_", "AWS_"))}
         process = subprocess.Popen(  # noqa: S603  our own program
-            [sys.executable, "-m", "fairlead_serving", str(uri), "--host", "127.0.0.1", "--http-port", "0", *flags],
+            [
+                sys.executable,
+                "-m",
+                "fairlead_serving",
+                str(uri),
+                "--host",
+                "127.0.0.1",
+                "--http-port",
+                "0",
+                "--grpc-port",
+                "0",
+                *flags,
+            ],
+            stdout=output,
             stderr=subprocess.PIPE,
             cwd=folder,
             env={
@@ -68,6 +85,8 @@ class Server:
                 "FAIRLEAD_MODEL_NAME": "m",
                 "FAIRLEAD_MODEL_VERSION": "7",
                 "FAIRLEAD_REVISION": "0123456789",
+                "FAIRLEAD_WORKERS": "1",
+                "FAIRLEAD_GRPC_PORT": "0",
                 "FAIRLEAD_CACHE_DIR": str(cache),
                 "FAIRLEAD_TERMINATION_LOG": str(termination),
                 **environment,
@@ -77,7 +96,8 @@ class Server:
         server._reader = threading.Thread(target=server._read, daemon=True)
         server._reader.start()
         try:
-            server.port = int(server.wait_for("listening")["port"])
+            listening = server.wait_for("listening")
+            server.port, server.grpc_port = int(listening["port"]), int(listening["grpc_port"])
         except BaseException:
             server.stop()
             raise
@@ -115,13 +135,20 @@ class Server:
             self.lines.append(line)
         return status
 
+    def workers(self) -> list[int]:
+        """Return the process ids of the workers, where there are several."""
+        pid = self.process.pid
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
 
     def stop(self) -> None:
         """End the process whatever it does."""
         if self.process.poll() is None:
-            self.process.kill()
+            for pid in (*self.workers(), self.process.pid):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
         self.process.wait()
         self._reader.join()
         assert self.process.stderr is not None

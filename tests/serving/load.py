@@ -40,6 +40,13 @@ class Load:
         for thread in self._threads:
             thread.join()
 
+    def __str__(self) -> str:
+        return f"{self.answered} answered, {len(self.failures)} failed: {self.failures[:3]}"
+
+    def join(self, port: int) -> None:
+        """Open connections to one more address from now on."""
+        self._ports.append(port)
+
     def forget(self, port: int) -> None:
         """Open no more connections to an address."""
         self._ports.remove(port)

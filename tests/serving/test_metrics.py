@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from tests.serving.harness import Server, table
 
 Start = Callable[..., Server]
+OUTCOMES = ("success", "client_error", "server_error", "rejected", "cancelled")
+HISTOGRAMS = ("prediction_score", "batch_rows", "queue_seconds")
 EDGES = [
     "0.0005",
     "0.001",
@@ -34,11 +36,15 @@ EDGES = [
 def test_every_known_series_is_there_at_zero_before_the_first_request(start: Start, models: Path) -> None:
     server = start(models / "classifier").ready()
     samples = server.metrics()
-    zero = [f'fairlead_requests_total{{outcome="{kind}"}}' for kind in ("success", "client_error", "server_error")]
+    zero = [f'fairlead_requests_total{{outcome="{kind}"}}' for kind in OUTCOMES]
     zero += [f'fairlead_request_duration_seconds_bucket{{le="{edge}"}}' for edge in [*EDGES, "+Inf"]]
     zero += ["fairlead_request_duration_seconds_count", "fairlead_request_duration_seconds_sum"]
     zero += ["fairlead_requests_in_flight", "fairlead_connections_opened_total", "fairlead_connections_closed_total"]
     zero += ["fairlead_prediction_value_sum", "fairlead_prediction_value_count"]
+    zero += [f"fairlead_{name}_{end}" for name in HISTOGRAMS for end in ("count", "sum", 'bucket{le="+Inf"}')]
+    zero += [f'fairlead_inputs_total{{bin="{number}"}}' for number in range(32)]
+    zero += [f'fairlead_feedback_total{{result="{result}"}}' for result in ("right", "wrong")]
+    zero += ["fairlead_feedback_unmatched_total", "fairlead_log_lines_dropped_total", "fairlead_worker_restarts_total"]
     zero += [f'fairlead_predictions_total{{class="{label}"}}' for label in ("0", "1", "2", "other")]
     assert {series: samples[series] for series in zero} == dict.fromkeys(zero, 0.0)
     assert samples["fairlead_model_load_duration_seconds"] > 0

@@ -1,0 +1,1 @@
+"""Joining requests that wait at the same time into one run of the model."""
