@@ -1,1 +1,1 @@
-"""Simulated rollouts, judged by the real analyst."""
+"""The benchmark of the judge: simulated and real rollouts, judged by Fairlead and by the rules of other tools."""

@@ -1,94 +1,75 @@
-"""`python -m tests.bench.analysis [RUNS [PART-OF-A-NAME]]`: false rollbacks, detection and promotion times."""
+"""The benchmark of the judge: `python -m tests.bench.analysis --help`."""
 
 from __future__ import annotations
 
-import asyncio
+import argparse
 import sys
-from collections import defaultdict
-from dataclasses import replace
-from typing import Any
+from pathlib import Path
 
-import numpy as np
+from tests.bench.analysis import cells, chunks, document, gates, live, mixed, real, speed, summary
 
-from fairlead.api.plan import AnalysisPlan
-from tests.bench.analysis.simulate import Scenario, defaults, plan, roll_out
-from tests.bench.analysis.traffic import Load, Version
-
-FEW_ERRORS = Version(errors=0.005)
-SIXTEEN = Load(clients=16, requests_per_connection=10**6, connection_age=20.0, unlike=1.5)
-LONG: dict[str, Any] = {"length": 760.0, "history": 600.0}
-
-DEMO = {
-    "A/A, no errors": Scenario(),
-    "A/A, .5 % errors": Scenario(FEW_ERRORS, FEW_ERRORS),
-    "A/A, .5 % errors, unlike clients": Scenario(FEW_ERRORS, FEW_ERRORS, Load(unlike=1.0)),
-    "A/A, pod stalls": Scenario(load=Load(stalls=0.1)),
-    "A/A, shared outage": Scenario(load=Load(outages=((40.0, 70.0, 0.3),))),
-    "A/A, pods of unlike speed": Scenario(load=Load(pod_spread=0.1)),
-    "A/A, no history, .5 % errors": Scenario(FEW_ERRORS, FEW_ERRORS, history=15.0),
-    "A/A, one stable pod, .5 % errors": Scenario(FEW_ERRORS, FEW_ERRORS, stable_pods=1),
-    "A/A, 16 unlike clients": Scenario(FEW_ERRORS, FEW_ERRORS, SIXTEEN),
-    "A/A, 16 unlike clients, no history": Scenario(FEW_ERRORS, FEW_ERRORS, SIXTEEN, history=15.0),
-    "A/A, 16 very unlike clients, no history": Scenario(
-        FEW_ERRORS, FEW_ERRORS, replace(SIXTEEN, unlike=2.5), history=15.0
-    ),
-    "10 % errors": Scenario(canary=Version(errors=0.1)),
-    "10 % errors, no history": Scenario(canary=Version(errors=0.1), history=15.0),
-    "10 % errors, one stable pod": Scenario(canary=Version(errors=0.1), stable_pods=1),
-    "10 % errors, 100 rps": Scenario(canary=Version(errors=0.1), load=Load(rate=100)),
-    "5 % errors": Scenario(canary=Version(errors=0.05)),
-    "2 % errors against .5 %": Scenario(FEW_ERRORS, Version(errors=0.02)),
-    "slow by 50 ms in 30 %": Scenario(canary=Version(slow_share=0.3)),
-    "slow by 50 ms in 10 %": Scenario(canary=Version(slow_share=0.1)),
-    "median 1.5 times": Scenario(canary=Version(median=0.006)),
-}
-"""Judged with the demo's settings."""
-DEFAULT = {
-    "A/A, .5 % errors": Scenario(FEW_ERRORS, FEW_ERRORS, Load(rate=50, requests_per_connection=10**6), **LONG),
-    "A/A, 16 unlike clients": Scenario(FEW_ERRORS, FEW_ERRORS, replace(SIXTEEN, rate=50), **LONG),
-    "A/A, one stable pod, 16 unlike clients": Scenario(
-        FEW_ERRORS, FEW_ERRORS, replace(SIXTEEN, rate=50), stable_pods=1, **LONG
-    ),
-    "A/A, two stable pods, 16 unlike clients": Scenario(
-        FEW_ERRORS, FEW_ERRORS, replace(SIXTEEN, rate=50), stable_pods=2, **LONG
-    ),
-    "10 % errors, one stable pod": Scenario(
-        canary=Version(errors=0.1), load=replace(SIXTEEN, rate=50, unlike=0.0), stable_pods=1, **LONG
-    ),
-    "5 % errors against .5 %": Scenario(FEW_ERRORS, Version(errors=0.05), replace(SIXTEEN, rate=50), **LONG),
-    "slow by 50 ms in 10 %": Scenario(canary=Version(slow_share=0.1), load=replace(SIXTEEN, rate=50), **LONG),
-}
-"""Judged with the defaults, at 50 requests a second."""
+RUNS, RUNS_OF_OTHERS = 10_000, 2_000
+DOCS = Path(__file__).parents[3] / "docs"
 
 
-def main() -> None:
-    """Print one line per scenario."""
-    runs = int(sys.argv[1]) if len(sys.argv) > 1 else 50
-    only = sys.argv[2] if len(sys.argv) > 2 else ""
-    for kind, scenarios, settings in (("demo", DEMO, plan), ("defaults", DEFAULT, defaults)):
-        for name, scenario in scenarios.items():
-            if only in f"{kind}: {name}":
-                how = settings(max_connection_age=max(scenario.load.connection_age, how_age(kind)))
-                print(f"{kind}: {name}: {summary(scenario, how, runs)}", flush=True)  # noqa: T201
+def main() -> int:
+    """Run what was asked for; 1 when something is not as it must be."""
+    arguments = parse()
+    if arguments.what != "cells":
+        rows, failures = part(arguments)
+        print("\n".join(rows))  # noqa: T201 - a benchmark speaks to the terminal
+        if arguments.write:
+            document.replace(DOCS, {arguments.what: "\n".join(rows)})
+        return told(failures)
+    chosen = [cell for cell in cells.every() if arguments.only in f"{cell.table}: {cell.name}"]
+    todo = chunks.tasks(chosen, arguments.equal, arguments.others)
+    found = summary.summaries(chunks.merged(chunks.run_all(todo, arguments.processes)))
+    for one in found:
+        print(document.line(one))  # noqa: T201 - as above
+    if arguments.write:
+        document.write(found, DOCS, arguments.equal, arguments.others)
+    return told(gates.failures(found))
 
 
-def how_age(kind: str) -> float:
-    """The connections' maximum age that the settings promise at least."""
-    return 20.0 if kind == "defaults" else 5.0
+def part(arguments: argparse.Namespace) -> tuple[list[str], list[str]]:
+    """A part beside the cells: a table's rows and what failed."""
+    if arguments.what == "live":
+        return live.judge(arguments.runs, arguments.part)
+    if arguments.what == "mixed":
+        return mixed.judge(arguments.runs, arguments.part)
+    return speed.measure() if arguments.what == "speed" else real.judge(arguments.runs, arguments.nab)
 
 
-def summary(scenario: Scenario, how: AnalysisPlan, runs: int) -> str:
-    """How often the rollout ended how, and when (least, median, 99 % and most seconds from the first request)."""
-    endings = [asyncio.run(roll_out(scenario, seed, how)) for seed in range(runs)]
-    times: defaultdict[str, list[float]] = defaultdict(list)
-    for ending in endings:
-        times[f"{ending.verdict.outcome} {ending.verdict.reason}"].append(ending.seconds)
-    parts = []
-    for end, seconds in sorted(times.items(), key=lambda item: -len(item[1])):
-        quantiles = "/".join(f"{q:.0f}" for q in np.quantile(seconds, [0, 0.5, 0.99, 1]))
-        parts.append(f"{end} {len(seconds)}/{runs} after {quantiles} s")
-    return "; ".join(parts)
+def told(failures: list[str]) -> int:
+    """Print what failed."""
+    for failure in failures:
+        print(f"FAILED {failure}", file=sys.stderr)  # noqa: T201 - as above
+    return 1 if failures else 0
+
+
+def parse() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.analysis", description=__doc__)
+    parser.set_defaults(what="cells")
+    parser.add_argument("--equal", type=int, default=RUNS, help=f"rollouts a cell of equal versions ({RUNS})")
+    parser.add_argument("--others", type=int, default=RUNS_OF_OTHERS, help=f"of all other cells ({RUNS_OF_OTHERS})")
+    parser.add_argument("--only", default="", help="cells with this in their table and name")
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--write", action="store_true", help="write it into docs/bench-analysis.md (not live)")
+    kinds = parser.add_subparsers(help="the cells of all tables, when left out")
+    of_speed = kinds.add_parser("speed", help="intervals a second, time of a look, size of the state")
+    of_speed.set_defaults(what="speed")
+    of_real = kinds.add_parser("real", help="predictions of real models on scikit-learn's data sets")
+    of_real.add_argument("runs", nargs="?", type=int, default=200)
+    of_real.add_argument("--nab", type=Path, help="a checkout of numenta/NAB: its series as traffic and latency")
+    of_real.set_defaults(what="real")
+    for what, does in (("mixed", "all metrics at once"), ("live", "rollouts through the live judge")):
+        one = kinds.add_parser(what, help=does)
+        one.add_argument("runs", nargs="?", type=int, default=100)
+        one.add_argument("part", nargs="?", default="", help="part of a name")
+        one.set_defaults(what=what)
+    return parser.parse_args()
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

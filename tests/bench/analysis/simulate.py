@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fairlead.analysis.analyst import Analyst, Judgement, JudgeRequest, Stage
+from fairlead.analysis.analyst import Analyst
+from fairlead.analysis.request import Judgement, JudgeRequest, Stage
 from fairlead.api.plan import AnalysisPlan, PlanMargin, PlanMetric
 from fairlead.api.verdict import Outcome, Verdict
 from tests.bench.analysis.traffic import Load, Pod, Store, Version, drive
@@ -28,8 +29,7 @@ def plan(**changes: object) -> AnalysisPlan:
     promotion = PlanMargin(ratio=1.5, absolute=0.01)
     weights = {"error-rate": 0.5, "latency": 0.4, "client-error-rate": 0.1}
     metrics = [
-        PlanMetric(name=name, weight=weight, rollback=rollback, promotion=promotion)  # type: ignore[arg-type]
-        for name, weight in weights.items()
+        PlanMetric(name=name, weight=weight, rollback=rollback, promotion=promotion) for name, weight in weights.items()
     ]
     base = AnalysisPlan(
         interval=5.0, warm_up=10.0, min_step=30.0, max_step=180.0, max_connection_age=5.0, metrics=metrics
@@ -95,4 +95,5 @@ def request(store: Store, how: AnalysisPlan, ready: float, now: float, state: st
     """What the controller would ask at `now`."""
     pods = {pod.name: (pod.revision, pod.ready) for pod in store.pods if pod.ready <= now}
     stage = Stage(1, ready + 0.5 if now > ready + 0.5 else None)
-    return JudgeRequest("ns", "m", "canary", "stable", how, START, stage, pods, state, now, "7", "6")
+    share = round(100 / len(store.pods))
+    return JudgeRequest("ns", "m", "canary", "stable", how, START, stage, pods, state, now, "7", "6", weights=(share,))
