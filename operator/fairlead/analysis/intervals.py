@@ -39,7 +39,7 @@ class MetricCounts:
     schema: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: one is made for every interval of thousands of simulated rollouts
 class Interval:
     """The interval that ends at `t`, instant number `tick` of the rollout's grid.
 

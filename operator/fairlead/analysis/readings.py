@@ -20,9 +20,14 @@ def read(state: State, known: PlanMetric, alpha: float, *, intervals: bool = Tru
         return Reading(known.name, 0, 0, 0, 0, 1.0, 1.0, known.weight, words, known.kind, known.action)
     unspent = 1 - (state.late_spent if metric.late else state.spent)
     processes = metric.processes
-    against = [evidence.evidence_against(p.bad, unspent) for p in processes]
-    place = max(range(len(against)), key=against.__getitem__) if len(against) > 1 else 0
-    shown = processes[place]
+    shown, place = processes[0], 0
+    mean = evidence.evidence_against(shown.bad, unspent)
+    least, phi = evidence.evidence_for(shown.ok), shown.phi
+    if len(processes) > 1:
+        against = [evidence.evidence_against(p.bad, unspent) for p in processes]
+        mean, place = sum(against) / len(against), against.index(max(against))
+        shown, phi = processes[place], max(p.phi for p in processes)
+        least = min(evidence.evidence_for(p.ok) for p in processes)
     categorical = metric.kind == "categorical"
     estimate = shown.estimate
     interval = estimate.interval(alpha) if intervals and state.intervals and not categorical else None
@@ -32,15 +37,15 @@ def read(state: State, known: PlanMetric, alpha: float, *, intervals: bool = Tru
         shown.canary,
         metric.stable,
         shown.stable,
-        sum(against) / len(against),
-        min([evidence.evidence_for(p.ok) for p in processes]),
+        mean,
+        least,
         known.weight,
         detail(metric, place),
         known.kind,
         known.action,
         None if categorical else estimate.ratio,
         interval,
-        max(p.phi for p in processes),
+        phi,
     )
 
 
