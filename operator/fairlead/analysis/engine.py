@@ -113,14 +113,15 @@ def judge_waiting(state: State, plan: AnalysisPlan, following: Interval | None) 
         return ()
     state.waiting = False
     judged = [(known, metric) for known in plan.metrics if not (metric := state.metrics[known.name]).late]
-    if not any(_judgeable(metric) for _, metric in judged):
+    ready = [_judgeable(metric) for _, metric in judged]
+    if True not in ready:
         return ()
     mass = _next_onset(state)
     if state.traffic is not None:
         state.split.add(*state.traffic, mass)
     acted: dict[str, None] = {}
-    for known, metric in judged:
-        if _judgeable(metric):
+    for (known, metric), judgeable in zip(judged, ready, strict=True):
+        if judgeable:
             weighing.judge(state, known, metric, weighing.windows(plan, metric, known.name, following), mass, acted)
             metric.witness.settle(clumping.memory_ticks(plan))
             metric.last_data = state.tick

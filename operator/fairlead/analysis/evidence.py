@@ -21,7 +21,7 @@ import math
 from array import array
 from collections.abc import Iterable, Sequence
 from operator import add
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 WORSE = (1.1, 1.2, 1.35, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0, 6.0, 10.0, 20.0, 50.0)
 """Alternative ratios of the test against the canary: dense where changes are small and hard to see."""
@@ -58,6 +58,18 @@ class Margin(NamedTuple):
 
     ratio: float
     absolute: float
+
+
+class HasMargin(Protocol):
+    """Whatever holds a margin: a Margin, or what a plan says of one."""
+
+    @property
+    def ratio(self) -> float:
+        """Factor on stable's share."""
+
+    @property
+    def absolute(self) -> float:
+        """Added to it."""
 
 
 Logs = tuple[float, ...]
@@ -153,9 +165,9 @@ def product(logs: Sequence[float], step: Iterable[float]) -> list[float]:
 def both(
     bad: Sequence[float],
     ok: Sequence[float],
-    canary: Counts,
-    stable: Counts,
-    margins: tuple[Margin, Margin],
+    canary: tuple[float, float],
+    stable: tuple[float, float],
+    margins: tuple[HasMargin, HasMargin],
     mass: float,
 ) -> tuple[list[float], list[float]]:
     """One step of `against` and of `product` at once: for a single test at a single alignment, which is the usual case.

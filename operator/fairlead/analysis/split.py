@@ -16,6 +16,9 @@ from fairlead.analysis import evidence
 
 TOLERANCE = 0.1
 ODDS = (1.15, 1.6, 3.0, 10.0)
+POOL = 4
+"""Intervals of one share that are judged together: a wrong share lasts, and most of the time there is none."""
+NOTHING = (0.0, 0.0, 0.0, 0.0, 0)
 
 
 @dataclass(slots=True)
@@ -26,15 +29,29 @@ class Split:
     canary: float = 0.0
     total: float = 0.0
     expected: float = 0.0
+    pooled: tuple[float, float, float, float, int] = NOTHING
+    """Canary's count, both arms' count, due share, onsets' mass and number of the newest intervals: not judged yet."""
 
     def add(self, canary: float, total: float, share: float, mass: float) -> None:
         """Take in one interval: the canary's count, both arms' count, its due share, and the onset's mass."""
         if total <= 0 or not 0 < share < 1:
             return
         self.canary, self.total, self.expected = self.canary + canary, self.total + total, self.expected + total * share
-        rest = total - canary
-        steps = [canary * hit + rest * miss for hit, miss in _weights(share)]
-        self.mixture = evidence.against(self.mixture, steps, mass)
+        if share != self.pooled[2]:
+            self._judge()
+        before, both, _, onsets, number = self.pooled
+        self.pooled = before + canary, both + total, share, onsets + mass, number + 1
+        if number + 1 >= POOL:
+            self._judge()
+
+    def _judge(self) -> None:
+        """Turn the pooled intervals into evidence."""
+        canary, total, share, mass, number = self.pooled
+        if number:
+            rest = total - canary
+            steps = [canary * hit + rest * miss for hit, miss in _weights(share)]
+            self.mixture = evidence.against(self.mixture, steps, mass)
+        self.pooled = NOTHING
 
     def evidence(self, unspent: float) -> float:
         """The e-value against the share: the mean of both sides over the grid."""

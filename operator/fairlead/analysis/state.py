@@ -169,7 +169,7 @@ def dump(state: State) -> str:
     data["ready"] = [_pack("I", state.ready), _pack("d", state.ready.values())]
     split = state.split
     data["traffic"] = state.traffic
-    data["split"] = [_pack("f", split.mixture), split.canary, split.total, split.expected]
+    data["split"] = [_pack("f", split.mixture), split.canary, split.total, split.expected, split.pooled]
     data["metrics"] = {name: _dump_metric(metric) for name, metric in state.metrics.items()}
     body = base64.b64encode(zlib.compress(json.dumps(data, separators=(",", ":")).encode(), 6)).decode()
     return f"{FORMAT}.{zlib.crc32(body.encode()):08x}.{body}"
@@ -195,8 +195,8 @@ def _parse(data: dict[str, Any]) -> State:
     names = [int(name) for name in _unpack("I", data["ready"][0])]
     state.ready = dict(zip(names, _unpack("d", data["ready"][1]), strict=True))
     state.traffic = tuple(data["traffic"]) if data["traffic"] else None
-    packed, *sums = data["split"]
-    state.split = Split(list(_unpack("f", packed)), *sums)
+    packed, canary, total, expected, pooled = data["split"]
+    state.split = Split(list(_unpack("f", packed)), canary, total, expected, tuple(pooled))
     state.metrics = {name: _load_metric(metric) for name, metric in data["metrics"].items()}
     return state
 

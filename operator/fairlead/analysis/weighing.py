@@ -57,16 +57,9 @@ def _weigh_at_once(known: PlanMetric, metric: Metric, mass: float) -> bool:
     process, canary, beside = metric.processes[0], metric.waiting, metric.beside
     if process.phi > 1.0 or process.floor > 1.0 or canary.lenient:
         return False
-    margins = _margins(known, metric)
+    arms = (canary.n, canary.bad[0]), (beside.n, beside.bad[0])
     try:
-        process.bad, process.ok = evidence.both(
-            process.bad,
-            process.ok,
-            Counts(canary.n, canary.bad[0]),
-            Counts(beside.n, beside.bad[0]),
-            (_margin(margins[0], 1.0), _margin(margins[1], 1.0)),
-            mass,
-        )
+        process.bad, process.ok = evidence.both(process.bad, process.ok, *arms, _margins(known, metric), mass)
     except OverflowError:
         return False
     return True

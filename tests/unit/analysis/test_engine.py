@@ -224,7 +224,7 @@ def test_a_share_that_is_not_the_one_asked_for_is_found(
 
 def test_a_stable_window_that_is_a_tick_late_is_no_mismatch() -> None:
     """Pods are scraped one by one, so when the load changes the arms' windows show different loads."""
-    loads = [100.0 + 900.0 * (t % 2) for t in range(41)]
+    loads = [100.0 * 1.3**t for t in range(31)]
     rows = [((0.2 * before, 0.0), (0.8 * now, 0.0)) for before, now in pairwise(loads)]
     for counted_at, fires in (("pod", False), ("router", True)):
         how = plan(counted_at=counted_at, routing="request")
