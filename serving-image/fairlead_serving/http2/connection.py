@@ -316,9 +316,11 @@ class Connection(asyncio.Protocol):
         """Close the connection when its last stream has gone and no other can come."""
         if self._streams or self._transport is None or self.ended:
             return
-        if self._client_done or (self._leaving and self._final != frames.MAX_STREAM):
+        if self._client_done:
             self.ended = True
             self._transport.close()
+        elif self._leaving and self._final != frames.MAX_STREAM:
+            self._end()
 
     def _flush(self) -> None:
         if self._transport is not None:
@@ -350,10 +352,14 @@ class Connection(asyncio.Protocol):
             self._settle()
 
     def _fail(self, fault: ConnectionFault) -> None:
-        """End the connection with a reason. It is closed a little later, so that the reason arrives."""
+        """End the connection with a reason."""
         self._write(frames.goaway(self._last, fault.code, str(fault)))
-        self.ended = True
         self._drop_all()
+        self._end()
+
+    def _end(self) -> None:
+        """Say no more and close a little later: at once, what the client still sends would undo what it was sent."""
+        self.ended = True
         transport = self._transport
         if transport is not None:
             if transport.can_write_eof():
