@@ -6,14 +6,13 @@ from collections.abc import Callable
 
 from fairlead.analysis import readings, sentences, unmeasured
 from fairlead.analysis.dispersion import ENOUGH_PODS
+from fairlead.analysis.evidence import LIMIT
 from fairlead.analysis.finding import LATELY, Assessment, Context, Finding, enough_connections, measurable
 from fairlead.analysis.state import State
 from fairlead.api.duration import render
 from fairlead.api.plan import PlanMetric
 from fairlead.api.verdict import Outcome, Reading, Reason, Verdict
 
-LIMIT = 1e9
-"""E-values are reported up to here."""
 INPUTS = "input-distribution"
 
 

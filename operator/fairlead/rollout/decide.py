@@ -24,6 +24,7 @@ from fairlead.rollout.state import (
     Supersede,
     Trouble,
 )
+from fairlead.rollout.steps import may_go_on
 
 # Kubelet waits at most 5 min before it starts a crashed container again: one that crashed within
 # this time has not proven that it stays up.
@@ -162,7 +163,7 @@ class _Rollout:
 
     def _gate(self) -> Action | None:
         """Nothing goes on blindly: a step is left only while the canary can be measured and nothing holds it."""
-        if self.verdict.measurable and self.verdict.reason not in Reason.HOLDS:
+        if may_go_on(self.verdict.reason, measurable=self.verdict.measurable):
             return None
         waiting = self.verdict.outcome is Outcome.INCONCLUSIVE
         return self._hold(self.verdict.reason, self.verdict.message, paused=waiting)

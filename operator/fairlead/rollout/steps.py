@@ -1,9 +1,14 @@
-"""Whether a step is over, for whoever walks through a plan: the operator in real time, a replay in recorded time."""
+"""Whether a step is over, for a replay in recorded time; `decide.py` asks the same in real time, and says why."""
 
 from __future__ import annotations
 
 from fairlead.api.plan import Plan
 from fairlead.api.verdict import Outcome, Reason
+
+
+def may_go_on(reason: str, *, measurable: bool) -> bool:
+    """Whether a step may be left at all: only while the canary can be measured and nothing holds it."""
+    return measurable and reason not in Reason.HOLDS
 
 
 def leaves(plan: Plan, step: int, elapsed: float, outcome: Outcome, reason: str, *, measurable: bool) -> bool:
@@ -18,7 +23,7 @@ def leaves(plan: Plan, step: int, elapsed: float, outcome: Outcome, reason: str,
         measurable: whether the canary can be measured at all.
     """
     current = plan.steps[step]
-    free = measurable and reason not in Reason.HOLDS
+    free = may_go_on(reason, measurable=measurable)
     match current.kind:
         case "SetWeight":
             return plan.steps[step + 1].kind in {"Pause", "Analysis"} or free
