@@ -75,8 +75,9 @@ generate: $(STAMP) ## Write the CRDs from the types
 LOCK = $(BIN)/uv pip compile --quiet --no-header --no-annotate --generate-hashes --python-version 3.11
 lock: $(BIN)/uv ## Pin all requirements by hash, keeping what fits (LOCK_ARGS=--upgrade: newest)
 	$(LOCK) $(LOCK_ARGS) pyproject.toml --output-file requirements/operator.txt
-	$(LOCK) $(LOCK_ARGS) serving-image/pyproject.toml --output-file requirements/serving.txt
-	$(LOCK) $(LOCK_ARGS) --group dev pyproject.toml serving-image/pyproject.toml --output-file requirements/dev.txt
+	$(LOCK) $(LOCK_ARGS) serving-image/pyproject.toml --output-file requirements/serving-lean.txt
+	$(LOCK) $(LOCK_ARGS) --extra full serving-image/pyproject.toml --output-file requirements/serving.txt
+	$(LOCK) $(LOCK_ARGS) --extra full --group dev pyproject.toml serving-image/pyproject.toml --output-file requirements/dev.txt
 	$(LOCK) $(LOCK_ARGS) requirements/tools.in --output-file requirements/tools.txt
 
 .PHONY: venv
