@@ -27,11 +27,11 @@ class Authority:
         return _replace(path, self.certificate.public_bytes(serialization.Encoding.PEM))
 
     def issue(self, folder: Path, name: str) -> tuple[Path, Path]:
-        """Write a certificate for 127.0.0.1 and its key as tls.crt and tls.key, in one step each."""
+        """Write a certificate for 127.0.0.1 and a host, and its key, as tls.crt and tls.key, in one step each."""
         folder.mkdir(parents=True, exist_ok=True)
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+        address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName(name)])
         builder = _builder(subject, key.public_key(), self._name).add_extension(address, critical=False)
         certificate = builder.sign(self._key, hashes.SHA256())
         private = key.private_bytes(
@@ -41,6 +41,23 @@ class Authority:
             _replace(folder / "tls.crt", certificate.public_bytes(serialization.Encoding.PEM)),
             _replace(folder / "tls.key", private),
         )
+
+    def signer(self, key: ec.EllipticCurvePublicKey) -> bytes:
+        """Return a certificate, as PEM, that lets a key sign."""
+        usage = x509.KeyUsage(
+            digital_signature=True,
+            content_commitment=False,
+            key_encipherment=False,
+            data_encipherment=False,
+            key_agreement=False,
+            key_cert_sign=False,
+            crl_sign=False,
+            encipher_only=False,
+            decipher_only=False,
+        )
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "signer")])
+        builder = _builder(subject, key, self._name).add_extension(usage, critical=True)
+        return builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
 
 def _builder(subject: x509.Name, key: ec.EllipticCurvePublicKey, issuer: x509.Name) -> x509.CertificateBuilder:

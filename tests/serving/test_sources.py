@@ -97,7 +97,7 @@ def test_the_hubs_token_goes_to_the_hub_only_and_all_files_are_of_one_commit(
         fetched("hf://owner/fraud", tmp_path / "cache")
     monkeypatch.setenv("HF_TOKEN", web.token)
     artifact = fetched("hf://owner/fraud", tmp_path / "cache")
-    assert sorted(artifact.files) == sorted([*FILES, "other/model.onnx"])
+    assert sorted(artifact.files) == sorted([*FILES, "README.md", "other/model.onnx"])
     assert list(fetched("hf://owner/fraud/other", tmp_path / "cache").files) == ["model.onnx"]
     moved = [headers for _, path, headers in web.asked if path.startswith("cdn/")]
     assert moved

@@ -2,120 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
 from fairlead.api.base import Name, Opaque, Resources, Schema, Variable, rule
+from fairlead.api.modelspec import ModelSpec, SecretReference
 from fairlead.api.rolloutspec import RolloutSpec
-
-
-class ModelFormat(Schema):
-    """How the model's files are to be read."""
-
-    name: Annotated[
-        Literal["sklearn", "onnx", "xgboost", "lightgbm", "mlflow", "python"],
-        Field(
-            description="sklearn (a model saved with skops), onnx, xgboost, lightgbm, mlflow (a folder with an "
-            "MLmodel) or python (a program of your own, model.py)."
-        ),
-    ]
-
-
-class SecretReference(Schema):
-    """A Secret of the same namespace."""
-
-    name: Annotated[Name, Field(description="Name of the Secret.")]
-
-
-class Storage(Schema):
-    """Where the object storage is and who we are there."""
-
-    secret_ref: Annotated[
-        SecretReference | None,
-        Field(
-            description="Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_SESSION_TOKEN if needed), "
-            "or the variables of another storage, such as HF_TOKEN. Without it the pod's service account speaks for "
-            "itself."
-        ),
-    ] = None
-    endpoint: Annotated[
-        str | None,
-        Field(
-            max_length=512,
-            description="URL of an S3-compatible endpoint; AWS itself when left out.",
-            json_schema_extra={
-                "x-kubernetes-validations": [
-                    rule(
-                        "self.matches('^https?://[^/ ]+')",
-                        "endpoint must be a URL that begins with http:// or https:// and names a host",
-                    )
-                ]
-            },
-        ),
-    ] = None
-    region: Annotated[str | None, Field(max_length=64, description="Region; us-east-1 when left out.")] = None
-
-
-class ModelSpec(Schema):
-    """The model: where its files are and which version they are."""
-
-    model_format: Annotated[
-        ModelFormat | None,
-        Field(description="Format of the files; told from the file names when left out."),
-    ] = None
-    storage_uri: Annotated[
-        str,
-        Field(
-            min_length=1,
-            max_length=1024,
-            description="Folder or file of the model: s3://bucket/path, gs://bucket/path, az://container/path, "
-            "https://host/file, hf://owner/name, pvc://claim/path, or file:///path inside the serving image.",
-            json_schema_extra={
-                "x-kubernetes-validations": [
-                    rule(
-                        "self.matches('^((s3|gs|az|https|hf)://[^/ ]+/?|pvc://[a-z0-9][a-z0-9.-]*(/|$)|file:///)')",
-                        "storageUri must be s3://bucket/path, gs://bucket/path, az://container/path, "
-                        "https://host/file, hf://owner/name, pvc://claim/path or file:///path",
-                    )
-                ]
-            },
-        ),
-    ]
-    version: Annotated[
-        str | None,
-        Field(
-            min_length=1,
-            max_length=63,
-            description="Version for people, metrics and /versions/{v} paths; the revision when left out.",
-            json_schema_extra={
-                "x-kubernetes-validations": [
-                    rule(
-                        "self.matches('^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$')",
-                        "version may hold letters, digits, '.', '_' and '-', and starts and ends with a letter "
-                        "or digit",
-                    )
-                ]
-            },
-        ),
-    ] = None
-    digest: Annotated[
-        str | None,
-        Field(
-            max_length=71,
-            description="sha256:… of the model's files (`fairlead-serve digest` prints it); other bytes are refused.",
-            json_schema_extra={
-                "x-kubernetes-validations": [
-                    rule("self.matches('^sha256:[0-9a-f]{64}$')", "digest must be sha256: and 64 hexadecimal digits")
-                ]
-            },
-        ),
-    ] = None
-    allow_unsafe: Annotated[
-        bool | None,
-        Field(description="Read pickle and joblib files, which can run any code; they are refused when left out."),
-    ] = None
-    storage: Annotated[Storage | None, Field(description="Endpoint and credentials of the object storage.")] = None
 
 
 class ServerSpec(Schema):

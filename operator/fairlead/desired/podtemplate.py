@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import re
 
-from fairlead.api.modeldeployment import ModelDeploymentSpec, ModelSpec
+from fairlead.api.modeldeployment import ModelDeploymentSpec
+from fairlead.api.modelspec import ModelSpec
 from fairlead.api.settings import ServingDefaults
+from fairlead.desired import modelsource
 from fairlead.desired.names import DIGEST_KEY, GRPC_PORT, SERVING_PORT, Manifest, labels, of_revision
 
 CONTAINER = "model"
 CACHE = "/var/cache/fairlead"
-# Where a persistent volume with the model is mounted.
-VOLUME = "/mnt/model"
-_CLAIM = "pvc://"
 WORKERS = "FAIRLEAD_WORKERS"
 _CORES = re.compile(r"([0-9.]+)(m?)")
 # Requests have defaults since a CPU autoscaler needs them; a memory limit has none, since only the
@@ -48,7 +47,11 @@ def pod_template(
         },
         "spec": {
             "containers": [_container(name, spec, revision, version, serving)],
-            "volumes": [{"name": "cache", "emptyDir": {}}, {"name": "tmp", "emptyDir": {}}, *_claims(spec.model)],
+            "volumes": [
+                {"name": "cache", "emptyDir": {}},
+                {"name": "tmp", "emptyDir": {}},
+                *modelsource.volumes(spec.model),
+            ],
             "terminationGracePeriodSeconds": drain + GRACE_SECONDS,
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
@@ -65,7 +68,7 @@ def pod_template(
 
 
 def _container(name: str, spec: ModelDeploymentSpec, revision: str, version: str, serving: ServingDefaults) -> Manifest:
-    server, storage = spec.server, spec.model.storage
+    server = spec.server
     container: Manifest = {
         "name": CONTAINER,
         "image": server.image or serving.image,
@@ -95,13 +98,14 @@ def _container(name: str, spec: ModelDeploymentSpec, revision: str, version: str
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
         },
-        "volumeMounts": [{"name": "cache", "mountPath": CACHE}, {"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108  # the container's own
+        "volumeMounts": [
+            {"name": "cache", "mountPath": CACHE},
+            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108  # the container's own
+            *modelsource.mounts(spec.model),
+        ],
     }
-    if _claims(spec.model):
-        container["volumeMounts"].append({"name": "model", "mountPath": VOLUME, "readOnly": True})
-    if storage and storage.secret_ref:
-        container["envFrom"] = [{"secretRef": {"name": storage.secret_ref.name}}]
-    return container
+    given = modelsource.variables_from(spec.model)
+    return {**container, "envFrom": given} if given else container
 
 
 def _environment(
@@ -114,7 +118,6 @@ def _environment(
         "FAIRLEAD_MODEL_NAME": name,
         "FAIRLEAD_MODEL_VERSION": version,
         "FAIRLEAD_REVISION": revision,
-        **_model_environment(spec.model),
         "FAIRLEAD_HTTP_PORT": str(SERVING_PORT),
         "FAIRLEAD_GRPC_PORT": str(GRPC_PORT),
         "FAIRLEAD_CACHE_DIR": CACHE,
@@ -122,7 +125,7 @@ def _environment(
         "FAIRLEAD_MAX_CONNECTION_AGE_SECONDS": str(age),
     }
     own: list[Manifest] = [{"name": key, "value": value} for key, value in values.items()]
-    own.append(_digest(name, spec.model, revision))
+    own += [*modelsource.environment(spec.model), _digest(name, spec.model, revision)]
     given = {entry.get("name") for entry in server.env or []}
     if WORKERS not in given:
         own.append({"name": WORKERS, "value": str(_workers(server.resources or RESOURCES))})
@@ -147,31 +150,3 @@ def _digest(name: str, model: ModelSpec, revision: str) -> Manifest:
         return {"name": variable, "value": model.digest}
     pinned = {"name": of_revision(name, revision), "key": DIGEST_KEY, "optional": True}
     return {"name": variable, "valueFrom": {"configMapKeyRef": pinned}}
-
-
-def _claims(model: ModelSpec) -> list[Manifest]:
-    """The persistent volume that the model lies in, if it does: many pods read it, none writes."""
-    if not model.storage_uri.startswith(_CLAIM):
-        return []
-    claim = model.storage_uri.removeprefix(_CLAIM).partition("/")[0]
-    return [{"name": "model", "persistentVolumeClaim": {"claimName": claim, "readOnly": True}}]
-
-
-def _storage_uri(model: ModelSpec) -> str:
-    """Where the server finds the model: of a claim it knows only the place it is mounted at."""
-    if not _claims(model):
-        return model.storage_uri
-    path = model.storage_uri.removeprefix(_CLAIM).partition("/")[2].strip("/")
-    return f"{VOLUME}/{path}".rstrip("/")
-
-
-def _model_environment(model: ModelSpec) -> dict[str, str]:
-    storage = model.storage
-    values = {
-        "FAIRLEAD_STORAGE_URI": _storage_uri(model),
-        "FAIRLEAD_MODEL_FORMAT": model.model_format.name if model.model_format else None,
-        "FAIRLEAD_ALLOW_UNSAFE": "true" if model.allow_unsafe else None,
-        "AWS_ENDPOINT_URL": storage.endpoint if storage else None,
-        "AWS_REGION": storage.region if storage else None,
-    }
-    return {key: value for key, value in values.items() if value}

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 _PARTIAL: Final = ".partial-"
 _SESSION: Final = ".session-"
-_REMOTE: Final = ("s3", "gs", "az", "https", "http", "hf")
+_REMOTE: Final = ("s3", "gs", "az", "https", "http", "hf", "oci")
 _SUPPORTED: Final = (
     "s3://bucket/path, gs://bucket/path, az://container/path, https://host/file, hf://owner/name, "
-    "file:///path and a path"
+    "oci://registry/repository:tag, file:///path and a path"
 )
 
 
@@ -88,7 +88,7 @@ def _remote(uri: str, cache: Path, expected: str | None, environment: Mapping[st
             note = cache / f"{_SESSION}{session}-{name}" if session else None
             known = expected or (note.read_text() if note and note.is_file() else None)
             artifact = _cached(cache, known) if known else None
-            artifact = artifact or _download(uri, cache, cache / f"{_PARTIAL}{name}", environment)
+            artifact = artifact or _download(uri, cache, cache / f"{_PARTIAL}{name}", expected, environment)
             if note:
                 for old in cache.glob(f"{_SESSION}*"):
                     old.unlink()
@@ -107,27 +107,35 @@ def _cached(cache: Path, digest: str) -> Artifact | None:
     return artifact if artifact.digest == digest else None
 
 
-def _download(uri: str, cache: Path, partial: Path, environment: Mapping[str, str]) -> Artifact:
+def _download(uri: str, cache: Path, partial: Path, expected: str | None, environment: Mapping[str, str]) -> Artifact:
     """Fetch into a folder beside the final one, then rename: a cache entry is whole or not there.
 
     What has been fetched so far stays for the next attempt.
     """
-    # obstore is 15 MB of native code; models that lie on the disk do not wait for it.
-    from fairlead_serving.storage.download import download  # noqa: PLC0415
-    from fairlead_serving.storage.stores import open_source  # noqa: PLC0415
-
     for stale in cache.glob(f"{_PARTIAL}*"):
         if stale != partial:
             shutil.rmtree(stale, ignore_errors=True)
     partial.mkdir(exist_ok=True)
-    source = open_source(uri, environment)
-    digest = download(source, partial)
+    digest = _fetched(uri, partial, expected, environment)
     folder = cache / digest.replace(":", "-")
     if folder.is_dir():
         shutil.rmtree(folder)
     (partial / "files").rename(folder)
     shutil.rmtree(partial, ignore_errors=True)
     return Artifact(folder, files_of(folder)[1], digest)
+
+
+def _fetched(uri: str, partial: Path, expected: str | None, environment: Mapping[str, str]) -> str:
+    """Fetch into `partial/files` and return the digest."""
+    # obstore is 15 MB of native code; models that lie on the disk do not wait for it.
+    if uri.startswith("oci://"):
+        from fairlead_serving.storage.oci import pull  # noqa: PLC0415
+
+        return pull(uri, environment, partial, pinned=expected is not None)
+    from fairlead_serving.storage.download import download  # noqa: PLC0415
+    from fairlead_serving.storage.stores import open_source  # noqa: PLC0415
+
+    return download(open_source(uri, environment), partial)
 
 
 @contextmanager

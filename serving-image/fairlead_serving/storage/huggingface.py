@@ -21,8 +21,8 @@ _URI: Final = re.compile(
     r"^hf://(?P<repository>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w.-]+))?(?:/(?P<path>[^@]*))?$", re.ASCII
 )
 _HUB: Final = "https://huggingface.co"
-# Files of the repository that are no part of a model.
-_ASIDE: Final = (".gitattributes", "README.md", ".gitignore")
+# Files of the repository's own, which signatures leave out too.
+_ASIDE: Final = ".git"
 
 
 class _File(msgspec.Struct):
@@ -62,7 +62,7 @@ def open_model(uri: str, environment: Mapping[str, str]) -> Source:
         raise LoadError(message) from error
     below = f"{path}/" if path else ""
     files = [file.rfilename for file in revision.siblings]
-    names = [name.removeprefix(below) for name in files if name.startswith(below) and name not in _ASIDE]
+    names = [name.removeprefix(below) for name in files if name.startswith(below) and not name.startswith(_ASIDE)]
     folder = f"{repository}/resolve/{revision.sha}/{path}".rstrip("/")
     if path in files:
         folder, _, name = folder.rpartition("/")

@@ -34,8 +34,11 @@ _LABEL = (
 _VERSION = "version may hold letters, digits, '.', '_' and '-', and starts and ends with a letter or digit"
 _STORAGE = (
     "storageUri must be s3://bucket/path, gs://bucket/path, az://container/path, https://host/file, hf://owner/name, "
-    "pvc://claim/path or file:///path"
+    "oci://registry/repository:tag, pvc://claim/path or file:///path"
 )
+_ONE_PEM = "write exactly one of inline, configMapKeyRef and secretKeyRef"
+_IMAGE = "oci://registry/fraud:7"
+_KEY = {"inline": "-----BEGIN PUBLIC KEY-----\nMFkw\n-----END PUBLIC KEY-----\n"}
 _STEPS = "spec.rollout.canary.steps"
 _ANALYSIS = "spec.rollout.analysis"
 _METRICS = f"{_ANALYSIS}.metrics"
@@ -64,6 +67,53 @@ SENTENCES: dict[str, tuple[Object, str, str]] = {
     "no bucket": (with_model(storageUri="s3:///fraud"), "spec.model.storageUri", _STORAGE),
     "no claim": (with_model(storageUri="pvc:///fraud"), "spec.model.storageUri", _STORAGE),
     "an open connection": (with_model(storageUri="http://host/model.onnx"), "spec.model.storageUri", _STORAGE),
+    "no repository": (with_model(storageUri="oci://registry"), "spec.model.storageUri", _STORAGE),
+    "a volume of no image": (
+        with_model(storage={"imageVolume": {}}),
+        "spec.model.storageUri",
+        "an image volume holds an OCI image, so storageUri must be oci://registry/repository:tag",
+    ),
+    "a volume's Secret": (
+        with_model(storageUri=_IMAGE, storage={"imageVolume": {}, "secretRef": {"name": "registry"}}),
+        "spec.model.storage.secretRef",
+        "an image volume is pulled by the node, with the Secrets in server.imagePullSecrets; leave out secretRef",
+    ),
+    "a path out of the image": (
+        with_model(storageUri=_IMAGE, storage={"imageVolume": {"path": "models/../.."}}),
+        "spec.model.storage.imageVolume.path",
+        "path must not lead out of the image by '..'",
+    ),
+    "a signature by nobody": (
+        with_model(signature={"file": "model.sig"}),
+        "spec.model.signature",
+        "write exactly one of publicKey, caBundle and sigstore",
+    ),
+    "a signature by two": (
+        with_model(signature={"publicKey": _KEY, "caBundle": _KEY}),
+        "spec.model.signature",
+        "write exactly one of publicKey, caBundle and sigstore",
+    ),
+    "a signature elsewhere": (
+        with_model(signature={"publicKey": _KEY, "file": "../model.sig"}),
+        "spec.model.signature.file",
+        "file must be a path inside the model's folder",
+    ),
+    "no key": (with_model(signature={"publicKey": {}}), "spec.model.signature.publicKey", _ONE_PEM),
+    "two keys": (
+        with_model(signature={"caBundle": {**_KEY, "secretKeyRef": {"name": "a", "key": "b"}}}),
+        "spec.model.signature.caBundle",
+        _ONE_PEM,
+    ),
+    "a key that is a path": (
+        with_model(signature={"publicKey": {"inline": "/etc/key.pem"}}),
+        "spec.model.signature.publicKey.inline",
+        "not PEM: it begins with -----BEGIN and what it is",
+    ),
+    "an identity that anybody could give": (
+        with_model(signature={"sigstore": {"identity": "me@example.com", "identityProvider": "http://id.example"}}),
+        "spec.model.signature.sigstore.identityProvider",
+        "identityProvider must be a URL that begins with https://",
+    ),
     "version with a slash": (with_model(version="7/a"), "spec.model.version", _VERSION),
     "version ends with a dash": (with_model(version="7-"), "spec.model.version", _VERSION),
     "digest": (
@@ -231,6 +281,10 @@ STANDARD: dict[str, tuple[Object, str]] = {
         with_analysis(onNoData="hold"),
         'Unsupported value: "hold": supported values: "Hold", "Pass", "Fail"',
     ),
+    "an identity without a provider": (
+        with_model(signature={"sigstore": {"identity": "me@example.com"}}),
+        "spec.model.signature.sigstore.identityProvider: Required value",
+    ),
     "misspelt field": (with_steps({"setweight": 5}), f'unknown field "{_STEPS}[0].setweight"'),
     "strategy of later": (model_deployment(rollout={"blueGreen": {}}), 'unknown field "spec.rollout.blueGreen"'),
 }
@@ -241,6 +295,13 @@ ACCEPTED: dict[str, Object] = {
     "a bucket alone": with_model(storageUri="s3://models"),
     "a path in the image": with_model(storageUri="file:///models/fraud"),
     "another cloud": with_model(storageUri="gs://models/fraud"),
+    "an artifact": with_model(storageUri=f"oci://registry:5000/ml/fraud@sha256:{'0' * 64}"),
+    "an image": with_model(storageUri=_IMAGE, storage={"imageVolume": {"path": "/models"}}),
+    "a key of one's own": with_model(signature={"publicKey": _KEY, "file": "signatures/7"}),
+    "a key in a ConfigMap": with_model(signature={"publicKey": {"configMapKeyRef": {"name": "keys", "key": "ml.pem"}}}),
+    "somebody sigstore knows": with_model(
+        signature={"sigstore": {"identity": "me@example.com", "identityProvider": "https://id.example"}}
+    ),
     "a claim": with_model(storageUri="pvc://models/fraud/7"),
     "a pickle of one's own": with_model(modelFormat={"name": "sklearn"}, allowUnsafe=True),
     "versions as people write them": with_model(version="2026.11.21-rc_1"),

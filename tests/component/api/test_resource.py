@@ -25,6 +25,7 @@ def test_everything_is_stored_as_written(plane: ControlPlane, namespace: str) ->
             "modelFormat": {"name": "sklearn"},
             "version": "7",
             "digest": f"sha256:{'0' * 64}",
+            "signature": {"file": "model.sig", "caBundle": {"secretKeyRef": {"name": "ca", "key": "ca.crt"}}},
             "storage": {"secretRef": {"name": "s3-credentials"}, "endpoint": "http://s3:7070", "region": "eu-1"},
         },
         "server": {

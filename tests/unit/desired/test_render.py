@@ -24,6 +24,11 @@ def template(**fields: Any) -> dict[str, Any]:
     return pod_template("fraud", spec(**fields), "aaa", "7", SERVING)
 
 
+def environment(model: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    (container,) = template(model=model)["spec"]["containers"]
+    return {item["name"]: {key: item[key] for key in item if key != "name"} for item in container["env"]}
+
+
 def manifests(layout: Layout, **fields: Any) -> dict[tuple[str, str], dict[str, Any]]:
     return {(item["kind"], item["metadata"]["name"]): item for item in render(OWNER, spec(**fields), layout)}
 
@@ -144,6 +149,53 @@ def test_a_model_in_a_claim_is_mounted_read_only(uri: str, path: str) -> None:
     assert {"name": "model", "mountPath": "/mnt/model", "readOnly": True} in container["volumeMounts"]
     claim = {"claimName": "models", "readOnly": True}
     assert {"name": "model", "persistentVolumeClaim": claim} in pod["volumes"]
+
+
+def test_a_model_in_a_registry_is_pulled_by_the_server_with_a_pull_secret() -> None:
+    pod = template(model={"storageUri": "oci://r/fraud:7", "storage": {"secretRef": {"name": "login"}}})["spec"]
+    (container,) = pod["containers"]
+
+    assert {"name": "FAIRLEAD_STORAGE_URI", "value": "oci://r/fraud:7"} in container["env"]
+    assert {"name": "DOCKER_CONFIG", "value": "/var/run/fairlead/registry"} in container["env"]
+    assert container["volumeMounts"][-1]["mountPath"] == "/var/run/fairlead/registry"
+    assert pod["volumes"][-1]["secret"]["items"] == [{"key": ".dockerconfigjson", "path": "config.json"}]
+    assert "envFrom" not in container, "the whole file would be a variable"
+    assert "DOCKER_CONFIG" not in environment({"storageUri": "oci://r/fraud:7"})
+
+
+@pytest.mark.parametrize(("path", "expected"), [({}, "/mnt/model"), ({"path": "/models/7/"}, "/mnt/model/models/7")])
+def test_a_model_in_an_image_is_mounted_by_the_node(path: dict[str, str], expected: str) -> None:
+    pod = template(model={"storageUri": "oci://r/fraud@sha256:0", "storage": {"imageVolume": path}})["spec"]
+    (container,) = pod["containers"]
+
+    assert {"name": "FAIRLEAD_STORAGE_URI", "value": expected} in container["env"]
+    assert {"name": "model", "mountPath": "/mnt/model", "readOnly": True} in container["volumeMounts"]
+    assert {"name": "model", "image": {"reference": "r/fraud@sha256:0"}} in pod["volumes"]
+
+
+PEM = {"inline": "-----BEGIN PUBLIC KEY-----"}
+REFERENCE = {"name": "keys", "key": "ml.pem"}
+
+
+@pytest.mark.parametrize(
+    ("signature", "expected"),
+    [
+        ({"publicKey": PEM}, {"KEY": {"value": PEM["inline"]}}),
+        ({"publicKey": {"configMapKeyRef": REFERENCE}}, {"KEY": {"valueFrom": {"configMapKeyRef": REFERENCE}}}),
+        ({"caBundle": {"secretKeyRef": REFERENCE}}, {"CERTIFICATE": {"valueFrom": {"secretKeyRef": REFERENCE}}}),
+        (
+            {"sigstore": {"identity": "me@example.com", "identityProvider": "https://id"}},
+            {"IDENTITY": {"value": "me@example.com"}, "IDENTITY_PROVIDER": {"value": "https://id"}},
+        ),
+    ],
+)
+def test_the_server_is_told_whose_signature_it_must_be(signature: dict[str, Any], expected: dict[str, Any]) -> None:
+    told = environment({"storageUri": "s3://m/1", "signature": signature})
+    assert {name: told[f"FAIRLEAD_VERIFY_{name}"] for name in expected} == expected
+    assert told["FAIRLEAD_SIGNATURE"] == {"value": "model.sig"}, "or an empty key would switch the verification off"
+    assert len([name for name in told if "VERIFY" in name]) == len(expected)
+    named = environment({"storageUri": "s3://m/1", "signature": {**signature, "file": "sig"}})
+    assert named["FAIRLEAD_SIGNATURE"] == {"value": "sig"}
 
 
 def test_every_container_of_a_revision_loads_the_bytes_that_the_first_one_loaded() -> None:
