@@ -147,8 +147,13 @@ def test_a_pickle_says_which_module_it_lacks(tmp_path: Path) -> None:
         ("model.ubj", b"\0" * 40, "model.ubj cannot be read by XGBoost"),
         ("model.txt", b"hello", "model.txt is not a LightGBM model: its first line should be 'tree'"),
         ("model.txt", b"tree\nversion=v4\n", "model.txt cannot be read by LightGBM"),
-        ("model.tflite", b"x", "model.tflite is a TensorFlow Lite model, which this image has no engine for"),
-        ("weights.pt", b"x", "weights.pt is a PyTorch file, which this image has no engine for"),
+        (
+            "model.tflite",
+            b"x",
+            r"model.tflite (needs LiteRT \(ai-edge-litert\), which this image|cannot be loaded by litert)",
+        ),
+        ("model.pt2", b"x", "model.pt2 is a PyTorch program, which can run any code when it is read, so it is refused"),
+        ("weights.pt", b"x", "weights.pt is a pickled PyTorch file or TorchScript"),
     ],
 )
 def test_damaged_and_foreign_files_are_refused_in_one_line(

@@ -185,7 +185,8 @@ def test_a_named_format_decides_and_must_be_known(start: Start, models: Path) ->
     unknown = start(models / "onnx", FAIRLEAD_MODEL_FORMAT="tensorflow")
     assert unknown.ended() == 1
     assert unknown.termination.read_text() == (
-        "the format 'tensorflow' is not supported; supported are sklearn, onnx, xgboost, lightgbm, mlflow, python\n"
+        "the format 'tensorflow' is not supported; supported are sklearn, onnx, xgboost, lightgbm, mlflow, "
+        "litert, pytorch, python\n"
     )
 
 

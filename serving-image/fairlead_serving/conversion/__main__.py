@@ -1,4 +1,4 @@
-"""`python -m fairlead_serving.conversion FOLDER FORMAT FILE TARGET SECONDS`: convert one model, write a report."""
+"""`python -m fairlead_serving.conversion FOLDER FORMAT FILE TARGET SECONDS [WISH]`: convert a model, write a report."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from fairlead_serving.conversion.convert import convert
 from fairlead_serving.conversion.report import REPORT, Report
 from fairlead_serving.errors import LoadError
 from fairlead_serving.models.formats import Choice
+from fairlead_serving.optimisation import Wish
 
 
 class _Warnings(logging.Handler):
@@ -32,15 +33,21 @@ class _Warnings(logging.Handler):
 
 def main() -> int:
     """Convert, write the report and return the exit status."""
-    folder, kind, file, target, seconds = sys.argv[1:]
+    folder, kind, file, target, seconds, *more = sys.argv[1:]
+    wish = msgspec.json.decode(more[0], type=Wish) if more else None
     # The server waits no longer.
     signal.alarm(int(float(seconds)) + 1)
     threading.Thread(target=_end_with_the_server, daemon=True).start()
     limited = memory.stay_within()
     warnings = _Warnings(logging.WARNING)
     logging.getLogger("fairlead_serving").addHandler(warnings)
+
+    def write(report: Report) -> None:
+        report.warnings = warnings.texts
+        (Path(target) / REPORT).write_bytes(msgspec.json.encode(report))
+
     try:
-        report = convert(Path(folder), Choice(kind, file), Path(target))
+        report = convert(Path(folder), Choice(kind, file), Path(target), wish, write)
     except LoadError as error:
         if limited:
             # It may be for want of memory, of which the server has more.
@@ -48,8 +55,7 @@ def main() -> int:
         report = Report(error=str(error))
     except MemoryError:
         return memory.EXHAUSTED
-    report.warnings = warnings.texts
-    (Path(target) / REPORT).write_bytes(msgspec.json.encode(report))
+    write(report)
     return 0
 
 

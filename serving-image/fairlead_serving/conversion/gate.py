@@ -15,7 +15,6 @@ from fairlead_serving.models.converted import ConvertedEngine, Rules
 from fairlead_serving.models.tabularmodel import PREDICT, PROBABILITIES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     from fairlead_serving.models.tabularmodel import Engine
@@ -30,39 +29,47 @@ _RUNS: Final = 20
 _SHOWN: Final = 200
 
 
-def judge(native: Engine, path: Path, choices: Sequence[Rules], table: Array) -> tuple[Rules, Parity]:
-    """Return the first rules by which the file at `path` answers as `native` does on all rows of a table.
+def judge(native: Engine, path: Path, rules: Rules, table: Array) -> tuple[Rules, Parity]:
+    """Compare the file at `path`, read by some rules, with `native` on all rows of a table.
 
-    Raises UnconvertibleError with the reason why the native engine has to serve.
+    Returns the rules with what is to be refused. Raises UnconvertibleError with the reason why the native engine has
+    to serve.
     """
+    expected = answers_of(native, table)
+    predicted = expected[PREDICT]
+    rules = msgspec.structs.replace(
+        rules, tail=list(predicted.shape[1:]), predicts=predicted.dtype.str if native.labels is None else None
+    )
+    difference = _compared(expected, path, rules, table)
+    if isinstance(difference, str):
+        raise UnconvertibleError(difference)
+    guarded = _guarded(native, path, rules, table)
+    seconds = _seconds(native, table), _seconds(ConvertedEngine(path, guarded), table)
+    if seconds[1] > seconds[0]:
+        message = f"ONNX Runtime takes {seconds[1] * 1e6:.0f} µs for a row, the native engine {seconds[0] * 1e6:.0f} µs"
+        raise UnconvertibleError(message)
+    return guarded, Parity(len(table), difference, *seconds)
+
+
+def answers_of(native: Engine, table: Array) -> dict[str, Array]:
+    """Return what the native engine answers. Raises UnconvertibleError where it refuses the rows."""
     try:
-        expected = _answers(native, table)
+        return _answers(native, table)
     except MemoryError:
         raise
     except Exception as error:
         message = f"it refuses the inputs to compare on ({type(error).__name__}: {_short(error)})"
         raise UnconvertibleError(message) from error
-    reason = ""
-    tail = list(expected[PREDICT].shape[1:])
-    for rules in (msgspec.structs.replace(choice, tail=tail) for choice in choices):
-        try:
-            difference = _difference(expected, _answers(ConvertedEngine(path, rules), table))
-        except MemoryError:
-            raise
-        except Exception as error:  # noqa: BLE001  a runtime that cannot answer is no better than a wrong answer
-            difference = f"ONNX Runtime fails: {type(error).__name__}: {_short(error)}"
-        if isinstance(difference, str):
-            reason = reason or difference
-            continue
-        guarded = _guarded(native, path, rules, table)
-        seconds = _seconds(native, table), _seconds(ConvertedEngine(path, guarded), table)
-        if seconds[1] > seconds[0]:
-            message = (
-                f"ONNX Runtime takes {seconds[1] * 1e6:.0f} µs for a row, the native engine {seconds[0] * 1e6:.0f} µs"
-            )
-            raise UnconvertibleError(message)
-        return guarded, Parity(len(table), difference, *seconds)
-    raise UnconvertibleError(reason or "there is nothing to compare")
+
+
+def _compared(expected: dict[str, Array], path: Path, rules: Rules, table: Array) -> float | str:
+    """Return the largest difference of the file's answers, or the reason why they are not the same."""
+    try:
+        return _difference(expected, _answers(ConvertedEngine(path, rules), table))
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001  a runtime that cannot answer is no better than a wrong answer
+        return f"ONNX Runtime fails: {type(error).__name__}: {_short(error)}"
 
 
 def _wanted(engine: Engine) -> list[str]:
@@ -112,7 +119,7 @@ def _guarded(native: Engine, path: Path, rules: Rules, table: Array) -> Rules:
             taken[name] = False
             continue
         taken[name] = True
-        difference = _difference(expected, _answers(ConvertedEngine(path, _open(rules)), probe))
+        difference = _compared(expected, path, _open(rules), probe)
         if isinstance(difference, str):
             message = f"with {name} values {difference}"
             raise UnconvertibleError(message)

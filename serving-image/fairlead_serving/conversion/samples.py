@@ -9,19 +9,45 @@ import numpy as np
 
 from fairlead_serving import golden
 from fairlead_serving.errors import LoadError, RequestError
+from fairlead_serving.tensors import NUMPY_TYPES, Tensor, datatype_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from fairlead_serving.models.base import Model
     from fairlead_serving.models.tabularmodel import TabularModel
     from fairlead_serving.tensors import Array
 
-_ROWS: Final = 1000
+ROWS: Final = 1000
 _EXAMPLE: Final = "input_example.json"
 _WIDTH: Final = 2
 # Larger thresholds stand for infinities.
 _SENSIBLE: Final = 1e30
+_PIECE: Final = 256
+
+
+def given(path: Path, model: Model) -> list[Any]:
+    """Return the rows of a `.npy` or `.npz` file as a model takes them. Raises LoadError where it does not."""
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        arrays = dict(loaded) if isinstance(loaded, np.lib.npyio.NpzFile) else {"": loaded}
+        specs = {spec.name: spec for spec in model.inputs}
+        only = next(iter(specs.values())) if len(specs) == 1 else None
+        tensors = []
+        for name, values in arrays.items():
+            spec = specs.get(name, only)
+            datatype = datatype_of(values.dtype) if spec is None or spec.datatype == "BYTES" else spec.datatype
+            tensors.append(Tensor(name, datatype, values.astype(NUMPY_TYPES[datatype])))
+        count = min(len(tensor.array) for tensor in tensors)
+        pieces = range(0, count, _PIECE)
+        return [
+            model.bind([Tensor(item.name, item.datatype, item.array[start : start + _PIECE]) for item in tensors])
+            for start in pieces
+        ]
+    except (OSError, ValueError, TypeError, RequestError) as error:
+        message = f"{path.name} is no .npy or .npz file with rows of the model's inputs: {error}"
+        raise LoadError(message) from error
 
 
 def own(model: TabularModel, folder: Path) -> Array:
@@ -57,7 +83,7 @@ def made_up(anchors: Sequence[Array]) -> Array:
 
 
 def _near(chance: np.random.Generator, anchors: Array) -> Array:
-    picked = chance.choice(anchors, _ROWS)
+    picked = chance.choice(anchors, ROWS)
     narrow = picked.astype(np.float32)
     infinity = np.float32(np.inf)
     choices = [
@@ -67,18 +93,18 @@ def _near(chance: np.random.Generator, anchors: Array) -> Array:
         np.nextafter(narrow, infinity).astype(np.float64),
         np.nextafter(narrow, -infinity).astype(np.float64),
     ]
-    return np.choose(chance.integers(0, len(choices), _ROWS), choices)
+    return np.choose(chance.integers(0, len(choices), ROWS), choices)
 
 
 def _among(chance: np.random.Generator, anchors: Array) -> Array:
     low, high = anchors.min(), anchors.max()
     margin = 0.2 * (high - low) or max(1.0, abs(low))
-    return chance.uniform(low - margin, high + margin, _ROWS)
+    return chance.uniform(low - margin, high + margin, ROWS)
 
 
 def _anywhere(chance: np.random.Generator, count: int) -> Array:
-    rows = chance.standard_normal((_ROWS, count)) * 10.0 ** chance.integers(-3, 5, (_ROWS, 1))
-    whole = chance.integers(-3, 12, (_ROWS, count))
+    rows = chance.standard_normal((ROWS, count)) * 10.0 ** chance.integers(-3, 5, (ROWS, 1))
+    whole = chance.integers(-3, 12, (ROWS, count))
     rows[::2] = whole[::2]
     rows[:3] = [[0.0], [1.0], [-1.0]]
     return rows

@@ -42,6 +42,10 @@ class Model(Protocol):
         """What else metadata tells of the model, such as the engine that serves it."""
 
     @property
+    def binds_by_form(self) -> bool:
+        """Whether what `bind` says of a request with one tensor hangs on its name, datatype and shape alone."""
+
+    @property
     def batches(self) -> bool:
         """Whether the rows of several requests may be computed as one."""
 

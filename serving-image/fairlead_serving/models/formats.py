@@ -36,19 +36,23 @@ _FORMATS: Final = {
     "xgboost": _Format(("model.ubj", "model.json"), (".ubj",), (".json",)),
     "lightgbm": _Format(("model.txt",), (), (".txt", ".lgb")),
     "mlflow": _Format((_MLFLOW,)),
+    "litert": _Format(("model.tflite",), (".tflite",)),
+    "pytorch": _Format(("model.pt2",), (".pt2",)),
     "python": _Format(("model.py",), (), (".py",)),
 }
 _PICKLED: Final = _Format(("model.joblib", "model.pkl"), PICKLES)
 SUPPORTED: Final = tuple(_FORMATS)
 # The formats of tree and linear models, which may be served as ONNX.
 CONVERTIBLE: Final = ("sklearn", "xgboost", "lightgbm")
-# What people bring and this image cannot serve, with what they can do about it.
+# What people bring and no image can serve, with what they can do about it.
+_CONVERT: Final = "which is served as ONNX: convert it with fairlead-serve convert"
 _ELSEWHERE: Final = {
-    ".tflite": "a TensorFlow Lite model, which this image has no engine for: convert it with tf2onnx",
-    ".pt": "a PyTorch file, which this image has no engine for: write it with torch.onnx.export",
-    ".pth": "a PyTorch file, which this image has no engine for: write it with torch.onnx.export",
-    ".h5": "a Keras model, which this image has no engine for: convert it with tf2onnx",
-    ".keras": "a Keras model, which this image has no engine for: convert it with tf2onnx",
+    ".pt": "a pickled PyTorch file or TorchScript: write the model with torch.onnx.export or torch.export.save",
+    ".pth": "a pickled PyTorch file or TorchScript: write the model with torch.onnx.export or torch.export.save",
+    ".h5": f"a Keras model, {_CONVERT}",
+    ".keras": f"a Keras model, {_CONVERT}",
+    ".pb": f"a TensorFlow model, {_CONVERT}",
+    ".npy": "an array, which is no model",
     ".safetensors": "weights without a model: write the model as ONNX",
 }
 
@@ -62,8 +66,13 @@ class Choice:
 
     @property
     def pickled(self) -> bool:
-        """Whether reading the file may run any code."""
+        """Whether the file is a pickle."""
         return self.file.endswith(PICKLES)
+
+    @property
+    def unsafe(self) -> bool:
+        """Whether reading the file may run any code."""
+        return self.pickled or self.format == "pytorch"
 
 
 def choose(files: Sequence[str], wanted: str | None) -> Choice:

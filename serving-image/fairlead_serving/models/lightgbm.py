@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import lightgbm
+import numpy as np
 
 from fairlead_serving.errors import LoadError
 from fairlead_serving.models.tabular import Columns
@@ -50,7 +51,9 @@ class LightgbmEngine:
         self.columns = Columns(count=booster.num_feature(), names=None if made_up else names)
         self.labels: Array | None = None
         self.has_probabilities = False
-        self.targets = booster.num_model_per_iteration()
+        outputs = booster.num_model_per_iteration()
+        self.tail: tuple[int, ...] = (outputs,) if outputs > 1 else ()
+        self.predicts: np.dtype[Any] | None = None
 
     def compute(self, table: Array, wanted: Sequence[str]) -> list[Any]:
         """Predict in this thread: LightGBM's own would cost more than they save."""

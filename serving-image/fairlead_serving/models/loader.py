@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Final, cast
 
 from fairlead_serving.errors import LoadError
+from fairlead_serving.models import libraries
 from fairlead_serving.models.formats import choose
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ _MODULES: Final = {
     "onnx": "onnx",
     "xgboost": "xgboost",
     "lightgbm": "lightgbm",
+    "litert": "litert",
+    "pytorch": "pytorch",
     "python": "python",
 }
 _WARM_UPS: Final = 5
@@ -38,18 +41,24 @@ def load_model(folder: Path, files: Sequence[str], wanted: str | None, *, allow_
 
 
 def resolve(folder: Path, files: Sequence[str], wanted: str | None, *, allow_unsafe: bool) -> Choice:
-    """Return the format and the file to load, an MLflow folder's own choice included. Raises LoadError."""
+    """Return the format and the file to load, an MLflow folder's own choice included.
+
+    Raises LoadError, also where this image does not have the libraries for it.
+    """
+    choice = permitted(folder, files, wanted, allow_unsafe=allow_unsafe)
+    libraries.check(choice)
+    return choice
+
+
+def permitted(folder: Path, files: Sequence[str], wanted: str | None, *, allow_unsafe: bool) -> Choice:
+    """Return what is to be loaded, whether or not that can be here. Raises LoadError where it may not be."""
     choice = choose(files, wanted)
     if choice.format == "mlflow":
         from fairlead_serving.models.mlflow import flavour  # noqa: PLC0415  YAML is read for these folders only
 
         choice = flavour(folder)
-    if choice.pickled and not allow_unsafe:
-        message = (
-            f"{choice.file} is a pickle, which can run any code when it is read, so it is refused: write the model "
-            "with skops instead, skops.io.dump(model, 'model.skops'), or as ONNX; allowUnsafe lets it in all the same"
-        )
-        raise LoadError(message)
+    if choice.unsafe and not allow_unsafe:
+        raise LoadError(_refusal(choice))
     if choice.format == "python" and wanted != "python" and not allow_unsafe:
         message = (
             f"{choice.file} is a program that would run in the server, so the format has to be named: "
@@ -57,6 +66,17 @@ def resolve(folder: Path, files: Sequence[str], wanted: str | None, *, allow_uns
         )
         raise LoadError(message)
     return choice
+
+
+def _refusal(choice: Choice) -> str:
+    if choice.pickled:
+        what, instead = "a pickle", "with skops instead, skops.io.dump(model, 'model.skops'), or as ONNX"
+    else:
+        what, instead = "a PyTorch program", "as ONNX instead, by fairlead-serve convert"
+    return (
+        f"{choice.file} is {what}, which can run any code when it is read, so it is refused: write the model "
+        f"{instead}; allowUnsafe (--allow-unsafe) lets it in all the same"
+    )
 
 
 def load_choice(folder: Path, choice: Choice) -> Model:

@@ -15,7 +15,7 @@ from fairlead_serving.models.signature import match, zeros
 from fairlead_serving.tensors import NUMPY_TYPES, Array, Tensor, TensorSpec, tensor_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
     from types import ModuleType
 
@@ -26,7 +26,10 @@ _Feed = dict[str, Array]
 
 
 class UserModel(Protocol):
-    """What a user writes. `preprocess`, `postprocess`, `inputs`, `outputs`, `classes` and `batches` may be left out."""
+    """What a user writes.
+
+    `preprocess`, `postprocess`, `routes`, `inputs`, `outputs`, `classes` and `batches` may be left out.
+    """
 
     def load(self, folder: Path) -> None:
         """Read what the model needs from its folder."""
@@ -64,10 +67,13 @@ class PythonModel:
         self._datatypes = {spec.name: spec.datatype for spec in self.outputs}
         classes = getattr(model, "classes", None)
         self.classes = None if classes is None else tuple(map(str, classes))
+        self.binds_by_form = False
         self.batches = bool(getattr(model, "batches", False))
         self.parameters: Mapping[str, str] = {"engine": f"{file}:{type(model).__name__}"}
         self._preprocess = getattr(model, "preprocess", None)
         self._postprocess = getattr(model, "postprocess", None)
+        # Given what calls the model, returns an ASGI application for the paths that are not the server's own.
+        self.routes: Callable[[Any], Any] | None = getattr(model, "routes", None)
 
     def bind(self, inputs: Sequence[Tensor]) -> Any:
         """Check declared inputs, then preprocess. A ValueError of `preprocess` is the client's fault."""

@@ -63,32 +63,57 @@ class SklearnEngine:
         if not hasattr(estimator, PREDICT):
             message = f"{file} holds a {type(estimator).__name__}, which cannot predict"
             raise LoadError(message)
-        self.estimator = estimator
+        # A search predicts by the best it has found.
+        self.estimator = estimator = getattr(estimator, "best_estimator_", estimator)
         # Clients need not know the training columns' names; scikit-learn would warn of that on each request.
         warnings.filterwarnings("ignore", message="X does not have valid feature names")
         select_by_position(estimator)
         stay_in_this_thread(estimator)
         self.columns = _columns(estimator)
         labels = getattr(estimator, "classes_", None)
-        self.targets = _targets(estimator)
-        # With several targets predict_proba gives a list of tables, which no single tensor can carry.
-        single = isinstance(labels, np.ndarray) and labels.ndim == 1
-        self.labels: Array | None = labels if single else None
-        self.has_probabilities = single and self.targets == 1 and hasattr(estimator, PROBABILITIES)
+        self.labels: Array | None = labels if isinstance(labels, np.ndarray) and labels.ndim == 1 else None
+        self.has_probabilities = hasattr(estimator, PROBABILITIES)
+        self.tail: tuple[int, ...] = _tail(estimator)
+        self.predicts: np.dtype[Any] | None = None
+        self._look()
+
+    def _look(self) -> None:
+        """See what one row gives: estimators tell of their outputs in many ways, and some in none."""
+        row = self.columns.sample()
+        try:
+            predicted = None if row is None else np.asarray(self.compute(row, [PREDICT])[0])
+        except Exception:  # noqa: BLE001  zeros may be outside what the model knows; then the guess stands
+            predicted = None
+        if predicted is not None and predicted.shape[:1] == (1,):
+            self.tail = predicted.shape[1:]
+            self.predicts = predicted.dtype
+        if self.tail:
+            # With several targets predict_proba gives a list of tables, which no single tensor can carry.
+            self.labels = None
+        elif self.has_probabilities and self.labels is None and row is not None and predicted is not None:
+            # A mixture gives each row its chances to be of each component.
+            self.labels = np.arange(self.compute(row, [PROBABILITIES])[0].shape[1])
+        self.has_probabilities = self.has_probabilities and self.labels is not None
 
     def compute(self, table: Array, wanted: Sequence[str]) -> list[Any]:
         """Call the estimator's methods of the same names as the wanted outputs."""
-        return [_wide(getattr(self.estimator, name)(table)) for name in wanted]
+        values = [getattr(self.estimator, name)(table) for name in wanted]
+        # Labels stay as they were trained, whatever their type.
+        return [
+            each if self.labels is not None and name == PREDICT else _wide(each)
+            for name, each in zip(wanted, values, strict=True)
+        ]
 
 
-def _targets(estimator: Any) -> int:
-    """Return how many targets there are; linear models tell it by their coefficients only."""
+def _tail(estimator: Any) -> tuple[int, ...]:
+    """Guess how many targets there are; linear models tell it by their coefficients only."""
     steps = getattr(estimator, "steps", None)
     last = steps[-1][1] if steps else estimator
     coefficients = getattr(last, "coef_", None)
     if is_regressor(last) and isinstance(coefficients, np.ndarray) and coefficients.ndim == 2:  # noqa: PLR2004  a table
-        return int(coefficients.shape[0])
-    return int(getattr(last, "n_outputs_", 1) or 1)
+        return (int(coefficients.shape[0]),)
+    count = int(getattr(last, "n_outputs_", 1) or 1)
+    return (count,) if count > 1 else ()
 
 
 def _wide(values: Any) -> Any:

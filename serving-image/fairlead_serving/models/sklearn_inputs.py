@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from sklearn.base import BaseEstimator
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import FunctionTransformer
+from sklearn.tree import BaseDecisionTree
 from sklearn.utils import get_tags
 
 if TYPE_CHECKING:
@@ -17,7 +19,11 @@ if TYPE_CHECKING:
 
 def takes_text(estimator: Any) -> bool:
     """Tell whether any part that meets the raw input knows what to do with strings."""
-    return any(_takes_text(part) for part in _entrances(estimator))
+    entrances = list(_entrances(estimator))
+    if any(_takes_text(part) for part in entrances):
+        return True
+    # What a part hands on as it is, a later one may know.
+    return any(map(_hands_on, entrances)) and any(_takes_text(part) for part in _parts(estimator))
 
 
 def takes_documents(estimator: Any) -> bool:
@@ -70,7 +76,18 @@ def _children(estimator: Any) -> list[Any]:
         return [transformer for _, transformer, _ in estimator.transformers_]
     if isinstance(estimator, FeatureUnion):
         return [transformer for _, transformer in estimator.transformer_list]
-    return []
+    return _within(estimator)
+
+
+def _within(estimator: Any) -> list[Any]:
+    """Return the fitted estimators that one of the wrappers hands its raw input to."""
+    found = [getattr(estimator, name, None) for name in ("estimator_", "regressor_")]
+    for name in ("estimators_", "calibrated_classifiers_"):
+        several = getattr(estimator, name, None)
+        # Trees of a forest, which are many, are all alike and take numbers.
+        if isinstance(several, list) and several and not isinstance(several[0], BaseDecisionTree):
+            found += [getattr(each, "estimator", each) if name != "estimators_" else each for each in several]
+    return [each for each in found if isinstance(each, BaseEstimator)]
 
 
 def _entrances(estimator: Any) -> Iterator[Any]:
@@ -82,13 +99,25 @@ def _entrances(estimator: Any) -> Iterator[Any]:
         for child in _children(estimator):
             if not isinstance(child, str):
                 yield from _entrances(child)
+    elif inner := _within(estimator):
+        for child in inner:
+            yield from _entrances(child)
     else:
         yield estimator
 
 
 def _takes_text(part: Any) -> bool:
+    if not isinstance(part, BaseEstimator) or _hands_on(part):
+        return False
+    if isinstance(part, SimpleImputer):
+        # It takes what it was fitted on.
+        return getattr(part, "_fit_dtype", np.dtype("O")).kind not in "fiub"
     tags = _tags(part)
-    return bool(tags.string or tags.categorical) or isinstance(part, (SimpleImputer, FunctionTransformer))
+    return bool(tags.string or tags.categorical) or isinstance(part, FunctionTransformer)
+
+
+def _hands_on(part: Any) -> bool:
+    return isinstance(part, FunctionTransformer) and part.func is None
 
 
 def _tags(part: Any) -> Any:

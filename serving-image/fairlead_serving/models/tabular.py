@@ -35,6 +35,12 @@ class Columns:
             return (TensorSpec("input", "BYTES", (-1,)),)
         return (TensorSpec("input", "FP64", (-1, -1 if self.count is None else self.count)),)
 
+    def sample(self) -> Array | None:
+        """Return one row of zeros, or a text; None where the number of columns is not known."""
+        if self.documents:
+            return np.array(["text"], dtype=object)
+        return None if self.count is None else np.zeros((1, self.count))
+
     def table(self, inputs: Sequence[Tensor]) -> Array:
         """Return a request's rows. Raises InvalidRequestError where they do not fit the columns."""
         for position, tensor in enumerate(inputs):

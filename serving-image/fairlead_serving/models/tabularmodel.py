@@ -21,14 +21,16 @@ PROBABILITIES: Final = "predict_proba"
 class Engine(Protocol):
     """What computes.
 
-    `labels` are the classes as they were trained, None for what is no classifier of one target. `targets` is how many
-    numbers or labels one row gets.
+    `labels` are the classes as they were trained, None for what is no classifier of one target. `tail` is the shape of
+    what `predict` gives for one row, `()` for a single number or label; `predicts` its numpy type where that follows
+    neither from the labels nor is float64.
     """
 
     name: str
     columns: Columns
     labels: Array | None
-    targets: int
+    tail: tuple[int, ...]
+    predicts: np.dtype[Any] | None
     has_probabilities: bool
 
     def compute(self, table: Array, wanted: Sequence[str]) -> list[Any]:
@@ -45,6 +47,7 @@ class TabularModel:
         self.engine = engine
         self.parameters: Mapping[str, str] = {"engine": engine.name, **(parameters or {})}
         self.batches = True
+        self.binds_by_form = True
         self.inputs = engine.columns.specs
         self.outputs = _outputs(engine)
         labels = engine.labels
@@ -70,16 +73,13 @@ class TabularModel:
 
     def sample(self) -> Array | None:
         """Return one row of zeros."""
-        columns = self.engine.columns
-        if columns.documents:
-            return np.array(["text"], dtype=object)
-        return None if columns.count is None else np.zeros((1, columns.count))
+        return self.engine.columns.sample()
 
 
 def _outputs(engine: Engine) -> tuple[TensorSpec, ...]:
     labels = engine.labels
-    datatype = "FP64" if labels is None else datatype_of(labels.dtype)
-    predict = TensorSpec(PREDICT, datatype, (-1,) if engine.targets == 1 else (-1, engine.targets))
+    dtype = labels.dtype if labels is not None else engine.predicts or np.dtype(np.float64)
+    predict = TensorSpec(PREDICT, datatype_of(dtype), (-1, *engine.tail))
     if labels is None or not engine.has_probabilities:
         return (predict,)
     return predict, TensorSpec(PROBABILITIES, "FP64", (-1, len(labels)))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -22,6 +24,11 @@ _HALF: Final = 0.5
 # Objectives whose prediction is a probability for each class.
 _BINARY: Final = "binary:logistic"
 _MULTI: Final = "multi:softprob"
+_END: Final = 256
+_TEXT_VERSION: Final = re.compile(rb'"version":\s*\[(\d+),\s*(\d+),\s*(\d+)\]')
+# A list of three small integers in UBJSON.
+_BINARY_VERSION: Final = re.compile(rb"version\[#L\x00{7}\x03[iU](.)[iU](.)[iU](.)", re.DOTALL)
+_log = logging.getLogger(__name__)
 
 
 def load(path: Path) -> TabularModel:
@@ -32,6 +39,7 @@ def load(path: Path) -> TabularModel:
 def read_booster(path: Path) -> xgboost.Booster:
     """Return the booster in a file. Raises LoadError."""
     booster = xgboost.Booster()
+    newer = _newer(path)
     try:
         booster.load_model(path)
         booster.set_param({"nthread": 1})
@@ -39,9 +47,30 @@ def read_booster(path: Path) -> xgboost.Booster:
         # XGBoost's own error is a C++ trace; its first line that says something is the second.
         lines = [line for line in str(error).splitlines() if line.strip() and "Stack trace" not in line]
         reason = lines[0].rpartition(": ")[2] if lines else type(error).__name__
-        message = f"{path.name} cannot be read by XGBoost {xgboost.__version__}: {reason}"
+        message = f"{path.name} cannot be read by XGBoost {xgboost.__version__}: {newer or reason}"
         raise LoadError(message) from error
+    if newer:
+        _log.warning("%s may be read wrongly by XGBoost %s: %s", path.name, xgboost.__version__, newer)
     return booster
+
+
+def _newer(path: Path) -> str:
+    """Tell of a file that a newer XGBoost has written; it says so at its end."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - _END))
+            end = file.read()
+    except OSError:
+        return ""
+    text, binary = _TEXT_VERSION.search(end), _BINARY_VERSION.search(end)
+    if text:
+        written = tuple(int(part) for part in text.groups())
+    elif binary:
+        written = tuple(part[0] for part in binary.groups())
+    else:
+        return ""
+    known = tuple(int(part) for part in xgboost.__version__.split(".")[:2])
+    return f"it was written by XGBoost {'.'.join(map(str, written))}" if written[:2] > known else ""
 
 
 class XgboostEngine:
@@ -68,7 +97,9 @@ class XgboostEngine:
         classifies = wrapped.get("_estimator_type") == "classifier" and self.objective in (_BINARY, _MULTI)
         self.labels: Array | None = np.arange(max(classes, 2)) if classifies and targets == 1 else None
         self.has_probabilities = self.labels is not None
-        self.targets = 1 if classifies else max(classes if self.objective == _MULTI else 1, targets)
+        outputs = 1 if classifies else max(classes if self.objective == _MULTI else 1, targets)
+        self.tail: tuple[int, ...] = (outputs,) if outputs > 1 else ()
+        self.predicts: np.dtype[Any] | None = None
         # XGBoost's scikit-learn classes stop at the round that early stopping found best; a bare booster does not.
         best = attributes.get("best_iteration") if wrapped else None
         self.rounds = (0, 0) if best is None else (0, int(best) + 1)
