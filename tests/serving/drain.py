@@ -17,13 +17,13 @@ def drain(start: Callable[[], Server], load: Load, *, times: int, workers: int =
         server = start()
         for _ in range(workers):
             server.ready()
-        load.join(server.port)
+        load.join(load.port_of(server))
         load.wait_for(load.answered + ANSWERS)
         server.signal(signal.SIGTERM)
         server.wait_for("^draining")
         # As in a cluster, the address goes away some time after the signal.
         load.wait_for(load.answered + ANSWERS)
-        load.forget(server.port)
+        load.forget(load.port_of(server))
         status = server.ended()
         server.stop()
         assert status == 0, status

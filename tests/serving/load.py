@@ -9,7 +9,7 @@ import time
 from types import TracebackType
 from typing import Self
 
-from tests.serving.harness import read_response
+from tests.serving.harness import Server, read_response
 
 
 class Load:
@@ -42,6 +42,11 @@ class Load:
 
     def __str__(self) -> str:
         return f"{self.answered} answered, {len(self.failures)} failed: {self.failures[:3]}"
+
+    @staticmethod
+    def port_of(server: Server) -> int:
+        """Return the port that the load is for."""
+        return server.port
 
     def join(self, port: int) -> None:
         """Open connections to one more address from now on."""

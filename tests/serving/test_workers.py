@@ -6,15 +6,18 @@ import json
 import os
 import shutil
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.serving.harness import Server, table
+from tests.serving.drain import drain
+from tests.serving.grpcload import GrpcLoad
+from tests.serving.harness import IRIS, Server, table, until
 from tests.serving.load import Load
 from tests.serving.objects import free_port
+from tests.serving.oip import messages
+from tests.serving.promproto import ACCEPT, read
 
 Start = Callable[..., Server]
 BODY = json.dumps(table()).encode()
@@ -30,13 +33,6 @@ def serving(server: Server, workers: int) -> Server:
 def cpu_seconds(server: Server) -> float:
     lines = server.get("/metrics").body.decode().splitlines()
     return next(float(line.split()[1]) for line in lines if line.startswith("process_cpu_seconds_total "))
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def test_workers_share_the_port_and_are_counted_as_one(start: Start, models: Path) -> None:
@@ -77,6 +73,115 @@ def test_a_dead_worker_is_replaced_and_its_counts_are_kept(start: Start, models:
     assert cpu_seconds(server) >= before
 
 
+def test_histograms_are_added_up_and_outlive_a_worker(start: Start, models: Path) -> None:
+    server = serving(start(models / "onnx", "--workers", "2"), 2)
+
+    def ask(times: int) -> None:
+        for _ in range(times):
+            assert server.infer(table()).status == 200
+
+    def counted() -> dict[str, int]:
+        """How many requests or runs each histogram knows of, which is the same in both formats."""
+        families = read(server.call("GET", "/metrics", Accept=ACCEPT).body)
+        (native,) = families["fairlead_request_latency_seconds"].metric
+        level, levels = 0, []
+        for delta in native.histogram.positive_delta:
+            level += delta
+            levels.append(level)
+        text = server.metrics()
+        found = {"native": native.histogram.sample_count, "native buckets": sum(levels)}
+        for name in ("request_duration_seconds", "queue_seconds", "batch_rows"):
+            (metric,) = families[f"fairlead_{name}"].metric
+            assert text[f"fairlead_{name}_sum"] >= metric.histogram.sample_sum > 0
+            found[name] = metric.histogram.bucket[-1].cumulative_count
+            assert text[f'fairlead_{name}_bucket{{le="+Inf"}}'] == text[f"fairlead_{name}_count"] == found[name]
+        return found
+
+    ask(40)
+    before = counted()
+    assert set(before.values()) == {40}
+    os.kill(server.workers()[0], signal.SIGKILL)
+    server.wait_for("ended with status -9")
+    assert counted() == before
+    server.wait_for("^ready$")
+    ask(40)
+    assert counted() == {name: 2 * count for name, count in before.items()}
+
+
+def test_a_worker_that_hangs_is_replaced(start: Start, models: Path) -> None:
+    server = serving(start(models / "onnx", "--workers", "2", "--hung-worker-seconds", "4"), 2)
+    stopped, other = server.workers()
+    os.kill(stopped, signal.SIGSTOP)
+    line = server.wait_for("hangs: its event loop has not turned for 4 s; it is killed")
+    assert line["level"] == "error"
+    server.wait_for("ended with status -9")
+    server.wait_for("^ready$")
+    assert other in server.workers()
+    assert stopped not in server.workers()
+    samples = server.metrics()
+    assert (samples["fairlead_worker_hangs_total"], samples["fairlead_worker_restarts_total"]) == (1, 1)
+    assert server.infer(table()).status == 200
+
+
+# Python's regular expressions hold the interpreter's lock; this one takes for ever.
+STUCK = """
+import re
+import time
+
+class Model:
+    def load(self, folder):
+        pass
+
+    def predict(self, inputs):
+        first = inputs["x"][0, 0]
+        if first == 1:
+            time.sleep(6)
+        if first == 2:
+            re.match("(a+)+$", "a" * 60 + "b")
+        return inputs["x"]
+"""
+
+
+def test_a_model_that_holds_the_interpreter_hangs_its_worker_and_one_that_is_slow_does_not(
+    start: Start, tmp_path: Path
+) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model/model.py").write_text(STUCK)
+    flags = ("--format", "python", "--allow-unsafe", "--workers", "2", "--hung-worker-seconds", "4")
+    server = serving(start(tmp_path / "model", *flags), 2)
+    workers = server.workers()
+    assert server.infer(table([[1.0]])).status == 200
+    assert server.workers() == workers
+    with pytest.raises(ConnectionError):
+        server.infer(table([[2.0]]))
+    server.wait_for("hangs")
+    server.wait_for("^ready$")
+    assert server.infer(table([[0.0]])).status == 200
+    samples = server.metrics()
+    assert samples["fairlead_worker_hangs_total"] == 1
+    assert samples['fairlead_requests_total{outcome="server_error"}'] == 1
+
+
+def test_the_only_worker_is_for_the_liveness_probe(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model/model.py").write_text(STUCK)
+    server = start(tmp_path / "model", "--format", "python", "--allow-unsafe").ready()
+    body = json.dumps(table([[2.0]])).encode()
+    with server.connect() as stuck, server.connect() as probe:
+        assert server.get("/v2/health/live").status == 200
+        stuck.sendall(b"POST /v2/models/m/infer HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        probe.settimeout(2)
+
+        def answered() -> bool:
+            probe.sendall(b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+            try:
+                return probe.recv(4096).startswith(b"HTTP/1.1 200")
+            except TimeoutError:
+                return False
+
+        until(lambda: not answered())
+
+
 def test_what_a_worker_was_answering_when_it_died_counts_as_the_servers_error(start: Start, models: Path) -> None:
     server = serving(start(models / "forest", "--workers", "2"), 2)
     body = json.dumps(table([[5.1, 3.5, 1.4, 0.2]] * 100_000)).encode()
@@ -104,6 +209,16 @@ def test_sigterm_drains_all_workers_and_loses_no_request(start: Start, models: P
         load.forget(servers[0].port)
         assert servers[0].ended() == 0
         load.wait_for(load.answered + 300)
+    assert load.failures == []
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_sigterm_under_a_load_of_grpc_loses_no_request(start: Start, models: Path, workers: int) -> None:
+    request = messages["ModelInferRequest"](model_name="m")
+    request.inputs.add(name="x", datatype="FP32", shape=[1, 4]).contents.fp32_contents.extend(IRIS[0])
+    flags = ("--drain-seconds", "2", "--workers", str(workers))
+    with GrpcLoad(request.SerializeToString(), [start(models / "onnx").ready().grpc_port]) as load:
+        drain(lambda: start(models / "onnx", *flags), load, times=2, workers=workers)
     assert load.failures == []
 
 

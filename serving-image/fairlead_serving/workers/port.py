@@ -1,7 +1,9 @@
-"""A port for several processes to share."""
+"""A port for several processes to share, and why there may be none."""
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 
 
@@ -28,3 +30,14 @@ def reserve(host: str | None, port: int) -> socket.socket:
         held.close()
         raise
     return held
+
+
+def refusal(host: str | None, port: int, error: OSError) -> str:
+    """Say in a sentence why a port cannot be listened on."""
+    where = f"port {port} of {host}" if host else f"port {port}"
+    if isinstance(error, socket.gaierror) or error.errno is None:
+        return f"cannot listen on {where}: {error.strerror or error}"
+    reason = os.strerror(error.errno)
+    if error.errno == errno.EADDRINUSE:
+        reason += "; choose another (--http-port, --grpc-port)"
+    return f"cannot listen on {where}: {reason}"

@@ -21,8 +21,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
-from fairlead_serving.board import Board
+from fairlead_serving.metrics import board as at
+from fairlead_serving.metrics.board import Board
 from fairlead_serving.workers.cores import allowed_memory, resident_bytes
+from fairlead_serving.workers.heartbeat import SECONDS, Watch
 from fairlead_serving.workers.link import Link
 
 _log = logging.getLogger(__name__)
@@ -42,6 +44,7 @@ class _Worker:
     pid: int = 0
     serving: bool = False
     began: float = 0.0
+    hung: bool = False
     delay: float = 0.0
     due: float = float("inf")  # when to start it, while it does not run
 
@@ -49,15 +52,19 @@ class _Worker:
 class Supervisor:
     """Keeps a number of workers running until it is told to stop."""
 
-    def __init__(self, count: int, board: Board, work: Callable[[Link], int], *, sure: bool) -> None:
+    def __init__(self, board: Board, work: Callable[[Link], int], *, sure: bool, patience: float) -> None:
         """Prepare; `work` runs in each forked worker and returns its exit status.
 
-        `sure` is whether the count was asked for; otherwise as many are started as the memory has room for.
+        `sure` is whether so many workers were asked for; otherwise as many are started as the memory has room for.
+        `patience` is the seconds after which a worker whose event loop stands still is replaced, 0 for never.
         """
         self._board = board
         self._work = work
         self._sure = sure
-        self._workers = [_Worker(number) for number in range(count)]
+        self._workers = [_Worker(number) for number in range(board.workers)]
+        self._patience = patience
+        self._watch = Watch(lambda: board.column(at.TURNS), patience)
+        self._next_look = float("inf")
         self._digest: str | None = None
         self._stopping = False
         self._status = 0
@@ -79,9 +86,10 @@ class Supervisor:
         poll.register(self._messages, select.POLLIN)
         while True:
             self._start_due()
+            self._end_hung()
             if not any(worker.pid for worker in self._workers) and (self._stopping or not self._waits()):
                 return self._status
-            for descriptor, _ in poll.poll(self._patience()):
+            for descriptor, _ in poll.poll(self._pause()):
                 if descriptor == self._messages:
                     self._heard()
                 else:
@@ -90,9 +98,9 @@ class Supervisor:
     def _waits(self) -> bool:
         return any(worker.due < float("inf") for worker in self._workers)
 
-    def _patience(self) -> float | None:
-        """Return the milliseconds until the next start, None where nothing is to be started."""
-        due = min(worker.due for worker in self._workers)
+    def _pause(self) -> float | None:
+        """Return the milliseconds until there is something to do, None where that is not known."""
+        due = min(self._next_look, *(worker.due for worker in self._workers))
         return None if due == float("inf") else max(0.0, (due - time.monotonic()) * 1000) + 1
 
     def _start_due(self) -> None:
@@ -102,9 +110,22 @@ class Supervisor:
                 worker.due = float("inf")
                 self._start(worker)
 
+    def _end_hung(self) -> None:
+        """Kill workers whose event loop stands still; they are replaced as any that die."""
+        now = time.monotonic()
+        if now < self._next_look:
+            return
+        self._next_look = now + SECONDS
+        serving = [worker.number for worker in self._workers if worker.pid and worker.serving and not worker.hung]
+        for number in self._watch.look(now, serving):
+            worker = self._workers[number]
+            worker.hung = True
+            _log.error("worker %d hangs: its event loop has not turned for %g s; it is killed", number, self._patience)
+            os.kill(worker.pid, signal.SIGKILL)
+
     def _start(self, worker: _Worker) -> None:
         worker.began = time.monotonic()
-        worker.serving = False
+        worker.serving = worker.hung = False
         signal.pthread_sigmask(signal.SIG_BLOCK, _ENDINGS)
         worker.pid = os.fork()
         if not worker.pid:
@@ -136,6 +157,8 @@ class Supervisor:
                 number, digest = line.split(" ", 1)
                 worker = self._workers[int(number)]
                 worker.serving = True
+                if self._watch.on and not self._stopping:
+                    self._next_look = min(self._next_look, time.monotonic() + SECONDS)
                 if self._digest is None:
                     self._digest = digest
                     self._start_others()
@@ -156,6 +179,7 @@ class Supervisor:
         for number in numbers:
             if number in _ENDINGS:
                 self._stopping = True
+                self._next_look = float("inf")
                 for worker in self._workers:
                     worker.due = float("inf")
                     if worker.pid:
@@ -178,7 +202,7 @@ class Supervisor:
 
     def _ended(self, worker: _Worker, status: int) -> None:
         worker.pid = 0
-        self._board.bury(worker.number)
+        self._board.bury(worker.number, hung=worker.hung)
         if self._stopping or self._digest is None:
             # Told to end, or unable to serve the model, as the worker has said itself. One that was killed outright
             # ends as a shell would tell it.

@@ -5,14 +5,16 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import time
 from typing import Any
 
 import numpy as np
 import pytest
 
-from fairlead_serving import board as at
 from fairlead_serving.datalog import DataLog, Entry, Rules
-from fairlead_serving.metrics import Metrics
+from fairlead_serving.datalog.stdout import StandardOutput
+from fairlead_serving.metrics import board as at
+from fairlead_serving.metrics.counters import Metrics
 from fairlead_serving.tensors import tensor_of
 
 X = tensor_of("x", np.arange(6.0).reshape(2, 3))
@@ -28,10 +30,11 @@ def logged(rules: Rules, *entries: Entry) -> list[dict[str, Any]]:
     """Return the lines that entries come to."""
     reader, writer = os.pipe()
     fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 1 << 20)
-    log = DataLog(rules, Metrics("m", "7", "r"), writer)
+    log = DataLog(rules, Metrics("m", "7", "r"), lambda: StandardOutput(writer))
     for each in entries:
         log.note(each)
-    log.close()
+    log.finish()
+    log.wait(time.monotonic() + 2)
     os.close(writer)
     with os.fdopen(reader, "rb") as stream:
         return [json.loads(line) for line in stream]
@@ -78,12 +81,13 @@ def test_a_share_is_logged_and_predictions_among_the_accesses() -> None:
 def test_nobody_waits_for_a_reader_that_has_stopped() -> None:
     reader, writer = os.pipe()
     metrics = Metrics("m", "7", "r")
-    log = DataLog(Rules(access=1), metrics, writer)
+    log = DataLog(Rules(access=1), metrics, lambda: StandardOutput(writer))
     for _ in range(5000):
         log.note(entry())
     dropped = metrics.board.totals()[at.DROPPED_LINES]
     assert 5000 - 1024 - 64 * 1024 // 100 < dropped < 5000
     os.close(reader)
-    log.close()
+    log.finish()
+    log.wait(time.monotonic() + 2)
     assert metrics.board.totals()[at.DROPPED_LINES] > dropped
     os.close(writer)
