@@ -1,0 +1,1 @@
+"""A smaller model that answers when too many requests wait for the main one."""
