@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
+from abc import abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from fairlead_serving.errors import (
     InvalidRequestError,
-    NotFoundError,
     OverloadedError,
     RequestError,
     UnknownEncodingError,
     readable,
 )
-from fairlead_serving.grpc import messages, status
+from fairlead_serving.grpc import health, messages, status, wire
+from fairlead_serving.grpc.codec import check_model
 from fairlead_serving.grpc.status import Failure
 from fairlead_serving.protocol.compression import MOST_INFLATION, WORTHWHILE_BYTES, compress, inflate
 from fairlead_serving.service import Call
@@ -22,17 +23,20 @@ from fairlead_serving.service import Call
 if TYPE_CHECKING:
     import asyncio
 
-    from fairlead_serving.dataplane import Dataplane, Identity
-    from fairlead_serving.grpc.messages import ModelRequest
+    from fairlead_serving.dataplane import Dataplane
+    from fairlead_serving.grpc.codec import InferCodec
     from fairlead_serving.http2.heads import Head
     from fairlead_serving.http2.streams import Stream
+    from fairlead_serving.outputs import Part
     from fairlead_serving.protocol.v2 import InferRequest
-    from fairlead_serving.tensors import Tensor
+    from fairlead_serving.tracing.trace import Told
 
 SERVICE: Final = b"/inference.GRPCInferenceService/"
 _TIMEOUT: Final = re.compile(rb"^(\d{1,8})([HMSmun])$")
 _UNITS: Final = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
 _PREFIX_BYTES: Final = 5
+# The parameter `fallback` with the value true.
+_FALLBACK: Final = wire.write(4, wire.write_text(1, "fallback") + wire.write(2, wire.write_truth(1, value=True)))
 _PLAIN: Final = ("", "identity")
 
 Method = Callable[["Dataplane", bytes], bytes]
@@ -50,6 +54,7 @@ class Route(NamedTuple):
     encoding: str = ""
     gzip: bool = False
     timeout: float | None = None
+    trace: tuple[bytes, bytes] = (b"", b"")
     status: int = 200
     failure: Failure | None = None
 
@@ -69,7 +74,7 @@ def route_of(head: Head) -> Route:
     if kind not in (b"application/grpc", b"application/grpc+proto"):
         return Route(status=415)
     inference = head.path == SERVICE + b"ModelInfer"
-    method = _METHODS.get(head.path)
+    method = METHODS.get(head.path)
     if method is None and not inference:
         name = readable(head.path.decode("latin-1"))
         return Route(failure=Failure(status.UNIMPLEMENTED, f"there is no method {name}"))
@@ -83,7 +88,8 @@ def route_of(head: Head) -> Route:
         timeout = int(match[1]) * _UNITS[match[2]]
     encoding = head.fields.get(b"grpc-encoding", b"").decode("latin-1")
     accepted = head.fields.get(b"grpc-accept-encoding", b"").replace(b" ", b"").split(b",")
-    return Route(method, inference, encoding, b"gzip" in accepted, timeout)
+    trace = (head.fields.get(b"traceparent", b""), head.fields.get(b"tracestate", b""))
+    return Route(method, inference, encoding, b"gzip" in accepted, timeout, trace)
 
 
 def message_of(body: bytes, encoding: str, limit: int) -> bytes:
@@ -112,39 +118,72 @@ def failure_of(error: RequestError) -> Failure:
     return Failure(status.code_of(error.status), str(error), isinstance(error, UnknownEncodingError), retry_after)
 
 
-class GrpcCall(Call):
-    """One ModelInfer."""
+class InferCall(Call):
+    """One ModelInfer, whoever speaks HTTP/2 for it."""
 
-    __slots__ = ("_body", "_identity", "_max_body", "_stream", "timer")
-
-    def __init__(self, stream: Stream, body: bytes, identity: Identity, max_body: int) -> None:
-        size = len(body)
-        if body[:1] == b"\x01":
-            size *= MOST_INFLATION
-        super().__init__(stream.touched, size, stream.connection.peer)
-        self._stream = stream
+    def __init__(self, arrived: float, size: int, client: str, body: bytes, codec: InferCodec) -> None:
+        super().__init__(arrived, size, client)
+        self.weight = len(body)
         self._body = body
-        self._identity = identity
-        self._max_body = max_body
-        self.timer: asyncio.TimerHandle | None = None
+        self._codec = codec
 
     def decode(self) -> InferRequest:
         """Read the message. Raises RequestError."""
         body, self._body = self._body, b""
-        model, request = messages.decode_infer(message_of(body, self._stream.route.encoding, self._max_body))
-        check_model(model, self._identity)
-        return request
+        return self._codec.decode(self._taken(body))
 
-    def encode(self, request: InferRequest, outputs: list[Tensor]) -> Answer:
-        """Write the answer; compressed if the request was."""
-        name, version, _ = self._identity
-        route: Route = self._stream.route
-        message = messages.encode_infer(name, version, request, outputs)
-        return framed(message, gzip=route.gzip and route.encoding not in _PLAIN)
+    def encode(self, request: InferRequest, outputs: Part) -> Any:
+        """Write the answer."""
+        return self._framed(self._codec.encode(request, outputs))
+
+    def encode_fallback(self, request: InferRequest, outputs: Part) -> Any:
+        """Write an answer of the fallback: another field of the message, in which order does not matter."""
+        return self._framed(self._codec.encode(request, outputs) + _FALLBACK)
+
+    def told(self, *, gone: bool) -> Told:
+        """Say what the request was."""
+        from fairlead_serving.tracing.told import grpc  # noqa: PLC0415  only where requests are traced
+
+        return grpc(str(self.client), self.problem, gone=gone)
 
     def refuse(self, error: RequestError) -> Failure:
         """Return the status that tells the error."""
+        self.problem = error
         return failure_of(error)
+
+    @abstractmethod
+    def _taken(self, body: bytes) -> bytes:
+        """Return the message in what was received. Raises RequestError."""
+
+    @abstractmethod
+    def _framed(self, message: bytes) -> Any:
+        """Return a message as it is sent."""
+
+
+class GrpcCall(InferCall):
+    """One ModelInfer over a stream of ours."""
+
+    def __init__(self, stream: Stream, body: bytes, codec: InferCodec, max_body: int) -> None:
+        size = len(body)
+        if body[:1] == b"\x01":
+            size *= MOST_INFLATION
+        super().__init__(stream.touched, size, stream.connection.peer, body, codec)
+        self._stream = stream
+        self._max_body = max_body
+        self.timer: asyncio.TimerHandle | None = None
+
+    def trace_context(self) -> tuple[bytes, bytes]:
+        """Return what the client sent."""
+        route: Route = self._stream.route
+        return route.trace
+
+    def _taken(self, body: bytes) -> bytes:
+        return message_of(body, self._stream.route.encoding, self._max_body)
+
+    def _framed(self, message: bytes) -> Answer:
+        """Frame a message; compressed if the request was."""
+        route: Route = self._stream.route
+        return framed(message, gzip=route.gzip and route.encoding not in _PLAIN)
 
     def answer(self, response: Answer | Failure) -> None:
         """Send the answer over the stream."""
@@ -162,18 +201,6 @@ def respond(stream: Stream, response: Answer | Failure) -> None:
         stream.connection.answer(stream, head, response.body, status.tail(stream.id))
 
 
-def check_model(model: ModelRequest, identity: Identity) -> None:
-    """Raise NotFoundError for another model or version than ours."""
-    if model.name != identity.model:
-        message = f"unknown model {readable(model.name)}: this server has {identity.model}"
-        raise NotFoundError(message)
-    if model.version not in ("", identity.version):
-        message = (
-            f"unknown version {readable(model.version)} of model {identity.model}: this server has {identity.version}"
-        )
-        raise NotFoundError(message)
-
-
 def _model_ready(dataplane: Dataplane, message: bytes) -> bytes:
     check_model(messages.decode_model(message), dataplane.identity)
     return messages.encode_truth(value=dataplane.ready)
@@ -184,10 +211,12 @@ def _model_metadata(dataplane: Dataplane, message: bytes) -> bytes:
     return messages.encode_model(dataplane.model_metadata())
 
 
-_METHODS: Final[dict[bytes, Method]] = {
+METHODS: Final[dict[bytes, Method]] = {
     SERVICE + b"ServerLive": lambda _, __: messages.encode_truth(value=True),
     SERVICE + b"ServerReady": lambda dataplane, _: messages.encode_truth(value=dataplane.ready),
     SERVICE + b"ModelReady": _model_ready,
     SERVICE + b"ServerMetadata": lambda dataplane, _: messages.encode_server(dataplane.server_metadata()),
     SERVICE + b"ModelMetadata": _model_metadata,
+    health.CHECK: health.check,
 }
+"""All but inference, by their paths."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -49,14 +51,22 @@ def typed(datatype: str) -> bool:
     return datatype in _FIELDS
 
 
-def decode(path: str, data: bytes, place: tuple[int, int], datatype: str, shape: tuple[int, ...]) -> Array:
-    """Return the contents as an array. Raises InvalidRequestError where they are not what type and shape need."""
+def field_of(datatype: str) -> int:
+    """Return the number of a datatype's own field."""
+    return _FIELDS[datatype]
+
+
+def decode(path: str, data: bytes, places: Sequence[tuple[int, int]], datatype: str, shape: tuple[int, ...]) -> Array:
+    """Return the contents as an array. In several places they are taken together, as Protocol Buffers has it.
+
+    Raises InvalidRequestError where they are not what type and shape need.
+    """
     number = _FIELDS.get(datatype)
     if number is None:
         raise InvalidRequestError(at=path, problem=f"{datatype} can only be in raw_input_contents")
     name = f"{path}.{_NAMES[number]}"
     found: list[Field] = []
-    for field in wire.fields(data, *place):
+    for field in itertools.chain.from_iterable(wire.fields(data, *place) for place in places):
         if field[0] == number:
             found.append(field)
         elif field[0] in _NAMES:

@@ -41,12 +41,12 @@ class NamedInferRequest(NamedTuple):
 
 
 class _Input(NamedTuple):
-    """One input before its values are read; `contents` is where they are, if they are typed."""
+    """One input before its values are read; `contents` is where they are, if they are typed: most often one place."""
 
     name: str
     datatype: str
     shape: tuple[int, ...]
-    contents: tuple[int, int] | None
+    contents: tuple[tuple[int, int], ...]
 
 
 class _Frame(NamedTuple):
@@ -121,9 +121,9 @@ _known_frame = functools.lru_cache(maxsize=256)(_read_frame)
 def encode_infer(model: str, version: str, request: InferRequest, outputs: Sequence[Tensor]) -> bytes:
     """Write ModelInferResponse: raw if the request was, or if a type has no other way; else with typed values."""
     raw = request.raw_outputs is not None or not all(contents.typed(item.datatype) for item in outputs)
-    pieces = [_named(model, version), wire.write_text(_ID, request.id or "")]
+    pieces = [named(model, version), wire.write_text(_ID, request.id or "")]
     for item in outputs:
-        tensor = _described(item.name, item.datatype, item.array.shape)
+        tensor = described(item.name, item.datatype, item.array.shape)
         if not raw:
             tensor += wire.write(5, contents.encode(item))
         pieces.append(wire.write(5, tensor))
@@ -150,17 +150,19 @@ def encode_model(metadata: Mapping[str, Any]) -> bytes:
     pieces.append(wire.write_text(3, metadata["platform"]))
     for number, field in ((4, "inputs"), (5, "outputs")):
         for spec in metadata[field]:
-            pieces.append(wire.write(number, _described(spec["name"], spec["datatype"], tuple(spec["shape"]))))
+            pieces.append(wire.write(number, described(spec["name"], spec["datatype"], tuple(spec["shape"]))))
     return b"".join(pieces)
 
 
 @functools.lru_cache(maxsize=16)
-def _named(model: str, version: str) -> bytes:
+def named(model: str, version: str) -> bytes:
+    """Return the fields that name a model and its version."""
     return wire.write_text(1, model) + wire.write_text(2, version)
 
 
 @functools.lru_cache(maxsize=256)
-def _described(name: str, datatype: str, shape: tuple[int, ...]) -> bytes:
+def described(name: str, datatype: str, shape: tuple[int, ...]) -> bytes:
+    """Return the fields that describe a tensor."""
     sizes = b"".join([wire.number(size & 0xFFFF_FFFF_FFFF_FFFF) for size in shape])
     packed = wire.write(3, sizes) if sizes else b""
     return wire.write_text(1, name) + wire.write_text(2, datatype) + packed
@@ -169,7 +171,7 @@ def _described(name: str, datatype: str, shape: tuple[int, ...]) -> bytes:
 def _input(path: str, data: bytes, field: Field) -> _Input:
     name = datatype = ""
     shape: list[int] = []
-    place: tuple[int, int] | None = None
+    places: tuple[tuple[int, int], ...] = ()
     parameters: dict[str, Parameter] = {}
     for inner in wire.fields(data, *wire.span(field, path)):
         match inner[0]:
@@ -182,13 +184,13 @@ def _input(path: str, data: bytes, field: Field) -> _Input:
             case 4:
                 _parameter(f"{path}.parameters", data, inner, parameters)
             case 5:
-                place = wire.span(inner, f"{path}.contents")
+                places += (wire.span(inner, f"{path}.contents"),)
             case _:
                 pass
     refuse_foreign(f"{path}.parameters", parameters)
     check_datatype(path, datatype)
     check_shape(f"{path}.shape", tuple(shape))
-    return _Input(name, datatype, tuple(shape), place)
+    return _Input(name, datatype, tuple(shape), places)
 
 
 def _sizes(path: str, data: bytes, field: Field, into: list[int]) -> None:
@@ -254,7 +256,7 @@ def _raw_tensors(data: bytes, inputs: Sequence[_Input], raw: Sequence[tuple[int,
     view = memoryview(data)
     tensors = []
     for position, (item, (start, end)) in enumerate(zip(inputs, raw, strict=True)):
-        if item.contents is not None:
+        if item.contents:
             at = f"inputs[{position}].contents"
             raise InvalidRequestError(at=at, problem="cannot be together with raw_input_contents")
         array = decode_raw(f"raw_input_contents[{position}]", view[start:end], item.datatype, item.shape)
@@ -264,7 +266,7 @@ def _raw_tensors(data: bytes, inputs: Sequence[_Input], raw: Sequence[tuple[int,
 
 def _typed_tensors(data: bytes, inputs: Sequence[_Input]) -> list[Tensor]:
     tensors = []
-    for position, (name, datatype, shape, place) in enumerate(inputs):
-        array = contents.decode(f"inputs[{position}].contents", data, place or (0, 0), datatype, shape)
+    for position, (name, datatype, shape, places) in enumerate(inputs):
+        array = contents.decode(f"inputs[{position}].contents", data, places, datatype, shape)
         tensors.append(Tensor(name, datatype, array))
     return tensors

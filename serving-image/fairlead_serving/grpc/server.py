@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from fairlead_serving.errors import RequestError
 from fairlead_serving.grpc import status
 from fairlead_serving.grpc.calls import GrpcCall, Route, failure_of, framed, message_of, respond, route_of
+from fairlead_serving.grpc.codec import InferCodec
 from fairlead_serving.grpc.status import Failure
 from fairlead_serving.http2.connection import Connection
-from fairlead_serving.listener import Listener
+from fairlead_serving.listening.listener import Listener
 
 if TYPE_CHECKING:
+    from fairlead_serving.dataplane import Dataplane
     from fairlead_serving.http2.heads import Head
     from fairlead_serving.http2.streams import Stream
+    from fairlead_serving.listening.listener import ConnectionLimits
+    from fairlead_serving.metrics.counters import Metrics
+    from fairlead_serving.service import Service
 
 
 class GrpcServer(Listener):
     """Serves one dataplane over gRPC."""
+
+    def __init__(self, dataplane: Dataplane, metrics: Metrics, service: Service, limits: ConnectionLimits) -> None:
+        """Prepare. Must be called on the event loop."""
+        super().__init__(dataplane, metrics, service, limits)
+        self._codec = InferCodec(dataplane)
 
     def accept(self) -> Connection:
         """Return a new connection's protocol."""
@@ -60,8 +70,9 @@ class GrpcServer(Listener):
             self.service.cancel(call)
 
     def _infer(self, stream: Stream, body: bytes) -> None:
-        self.brings_inference(stream.connection)
-        call = stream.state = GrpcCall(stream, body, self.dataplane.identity, self.max_body)
+        if not stream.connection.carries_inference:
+            self.brings_inference(cast("Connection", stream.connection))
+        call = stream.state = GrpcCall(stream, body, self._codec, self.max_body)
         response = self.service.start(call)
         if response is not None:
             respond(stream, response)

@@ -26,7 +26,7 @@ _BY_HTTP: Final = {
 }
 _CLIENT_ERRORS: Final = range(400, 500)
 # Clients bound the headers they take at 8 KiB; each byte may become three.
-_MAX_MESSAGE: Final = 2000
+MAX_MESSAGE: Final = 2000
 _PLAIN: Final = " !\"#$&'()*+,-./:;<=>?@[\\]^_`{|}~"
 _KIND: Final = hpack.literal(b"content-type", b"application/grpc")
 _HEAD: Final = hpack.status(200) + _KIND
@@ -36,6 +36,9 @@ _KNOWN_ENCODINGS: Final = hpack.literal(b"grpc-accept-encoding", b"identity,gzip
 _TEXT: Final = hpack.literal(b"content-type", b"text/plain")
 _NO_GRPC: Final = b"This port speaks gRPC.\n"
 _WHOLE: Final = frames.END_HEADERS | frames.END_STREAM
+# Length, type and flags of the two frames that nearly all answers have.
+_HEAD_BEGINS: Final = frames.frame(frames.HEADERS, frames.END_HEADERS, 0, _HEAD)[:5]
+_TAIL_BEGINS: Final = frames.frame(frames.HEADERS, _WHOLE, 0, _TAIL)[:5]
 
 
 class Failure(NamedTuple):
@@ -57,18 +60,20 @@ def code_of(status: int) -> int:
 
 def head(stream: int, *, gzip: bool = False) -> bytes:
     """Return the frame before a message."""
-    return frames.frame(frames.HEADERS, frames.END_HEADERS, stream, _GZIP_HEAD if gzip else _HEAD)
+    if gzip:
+        return frames.frame(frames.HEADERS, frames.END_HEADERS, stream, _GZIP_HEAD)
+    return _HEAD_BEGINS + stream.to_bytes(4, "big") + _HEAD
 
 
 def tail(stream: int) -> bytes:
     """Return the frame behind a message."""
-    return frames.frame(frames.HEADERS, _WHOLE, stream, _TAIL)
+    return _TAIL_BEGINS + stream.to_bytes(4, "big") + _TAIL
 
 
 def failed(stream: int, failure: Failure) -> bytes:
     """Return an answer that consists of a status only."""
     block = _HEAD + hpack.literal(b"grpc-status", b"%d" % failure.code)
-    block += hpack.literal(b"grpc-message", quote(failure.text[:_MAX_MESSAGE], safe=_PLAIN).encode())
+    block += hpack.literal(b"grpc-message", quote(failure.text[:MAX_MESSAGE], safe=_PLAIN).encode())
     if failure.encodings:
         block += _KNOWN_ENCODINGS
     if failure.retry_after is not None:

@@ -26,6 +26,8 @@ _MAX_VARINT_BITS: Final = 70
 _BITS_64: Final = (1 << 64) - 1
 _SIGN_64: Final = 1 << 63
 _MORE: Final = 0x80
+_FIRST_TAG: Final = 8
+_LAST_TAG: Final = (1 << 32) - 1
 _FEW: Final = 32
 
 # A field's number, its wire type, and where its content begins and ends; of a varint, its value and 0.
@@ -37,6 +39,8 @@ def fields(data: bytes, start: int, end: int) -> Iterator[Field]:
     at = start
     while at < end:
         tag, at = varint(data, at, end)
+        if not _FIRST_TAG <= tag <= _LAST_TAG:
+            raise _broken(problem="has a field of a number that none can have")
         wire = tag & 7
         if wire == VARINT:
             value, at = varint(data, at, end)
@@ -148,9 +152,14 @@ def number(value: int) -> bytes:
     return bytes(out)
 
 
+def prefix(field: int, size: int) -> bytes:
+    """Return what stands before a string, a message or a packed field of a size."""
+    return number(field << 3 | BYTES) + number(size)
+
+
 def write(field: int, data: bytes) -> bytes:
     """Return a string, a message or a packed field."""
-    return number(field << 3 | BYTES) + number(len(data)) + data
+    return prefix(field, len(data)) + data
 
 
 def write_text(field: int, value: str) -> bytes:

@@ -11,12 +11,18 @@ MAX_BLOCK_BYTES: Final = 32 * 1024
 # An honest client needs three for the largest block.
 _MAX_CONTINUATIONS: Final = 16
 _PRIORITY_BYTES: Final = 5
+_KIND_AT: Final = 3
+_DATA: Final = bytes((frames.DATA,))
 
 
 class Handler(Protocol):
-    """Takes what was read. All may raise ConnectionFault and StreamFault."""
+    """Takes what was read. All may raise ConnectionFault and StreamFault.
+
+    `touched` is when data came last, by the clock of whoever asks for `FrameReader.begun`.
+    """
 
     ended: bool
+    touched: float
 
     def on_data(self, number: int, payload: bytes, *, padded: int, last: bool) -> None:
         """Take the data of a stream; `padded` counts the bytes that were only padding."""
@@ -34,20 +40,40 @@ class Handler(Protocol):
 class FrameReader:
     """Reads what a client sends, from its preface on."""
 
-    __slots__ = ("_block", "_continuations", "_handler", "_last", "_rest", "_stream", "greeted")
+    __slots__ = (
+        "_began",
+        "_block",
+        "_block_began",
+        "_continuations",
+        "_handler",
+        "_last",
+        "_rest",
+        "_stream",
+        "greeted",
+    )
 
     def __init__(self, handler: Handler) -> None:
         self._handler = handler
         self._rest = b""
         self._block: bytearray | None = None
         self._stream = self._continuations = 0
+        self._began = self._block_began = handler.touched
         self._last = False
         self.greeted = False
 
     @property
-    def partial(self) -> bool:
-        """Whether something has begun that is not whole."""
-        return bool(self._rest) or self._block is not None or not self.greeted
+    def begun(self) -> float:
+        """When that began which has not come in whole; infinity where there is nothing.
+
+        A body may take its time as long as it moves; a greeting, a header block or another frame may not.
+        """
+        if not self.greeted:
+            return self._began
+        if self._block is not None:
+            return self._block_began
+        if not self._rest:
+            return float("inf")
+        return self._handler.touched if self._rest[_KIND_AT : _KIND_AT + 1] == _DATA else self._began
 
     def feed(self, data: bytes) -> None:
         """Take what came. Raises ConnectionFault."""
@@ -75,6 +101,11 @@ class FrameReader:
                 self._take(kind, flags, number & frames.MAX_STREAM, data[start:at])
             except StreamFault as fault:
                 handler.on_fault(fault)
+        if at == end:
+            self._rest = b""
+            return
+        if at or not self._rest:
+            self._began = handler.touched
         self._rest = data[at:]
 
     def _greet(self, data: bytes) -> int:
@@ -115,6 +146,7 @@ class FrameReader:
             self._handler.on_block(number, payload, last=last)
             return
         self._block = bytearray(payload)
+        self._block_began = self._handler.touched
         self._stream, self._last, self._continuations = number, last, 0
 
     def _continue(self, flags: int, payload: bytes) -> None:

@@ -10,7 +10,7 @@ from fairlead_serving.http2 import frames
 if TYPE_CHECKING:
     import asyncio
 
-    from fairlead_serving.http2.connection import Connection
+    from fairlead_serving.http2.session import Session
 
 # What streams may hold beyond their first windows, all of a connection together, if more than one wants it.
 _BUDGET: Final = 16 * 1024 * 1024
@@ -19,6 +19,7 @@ _GRANT: Final = 1024 * 1024
 _MAX_HELD: Final = 64 * 1024 * 1024
 # Of the whole connection. Streams have windows of their own, so this one is never what holds them up.
 CONNECTION_WINDOW: Final = 16 * 1024 * 1024
+LOW_WINDOW: Final = CONNECTION_WINDOW // 2
 
 
 class Stream:
@@ -33,7 +34,7 @@ class Stream:
         "state", "touched", "whole",
     )  # fmt: skip
 
-    def __init__(self, number: int, connection: Connection, route: Any, length: int | None, now: float) -> None:
+    def __init__(self, number: int, connection: Session, route: Any, length: int | None, now: float) -> None:
         self.id = number
         self.connection = connection
         self.route = route
@@ -91,12 +92,12 @@ class Incoming:
     A stream holds its room until it has an answer.
 
     Each stream has a first window anyway. Beyond that they share a budget, but the one that has waited longest always
-    gets what it needs: the bound is the budget, the first windows and one largest body.
+    gets what it needs: the bound is the budget, the first windows and one largest body. `large` are those that asked.
     """
 
     def __init__(self) -> None:
         self.window = CONNECTION_WINDOW
-        self._large: dict[int, Stream] = {}
+        self.large: dict[int, Stream] = {}
         self._held = 0
 
     def took(self, size: int) -> bytes:
@@ -104,30 +105,30 @@ class Incoming:
         self.window -= size
         if self.window < 0:
             raise frames.ConnectionFault(frames.FLOW_CONTROL_ERROR, "more was sent than the connection's window allows")
-        if self.window > CONNECTION_WINDOW // 2:
+        if self.window > LOW_WINDOW:
             return b""
         more, self.window = CONNECTION_WINDOW - self.window, CONNECTION_WINDOW
         return frames.window_update(0, more)
 
     def wants(self, stream: Stream) -> bytes:
         """Note that a stream's window is running out, and return what to send."""
-        self._large[stream.id] = stream
+        self.large[stream.id] = stream
         return self._grant(stream)
 
     def waits(self, stream: Stream) -> bool:
         """Whether a stream waits for us rather than we for it."""
-        return stream.id in self._large and stream.receive <= frames.FIRST_WINDOW // 2
+        return stream.id in self.large and stream.receive <= frames.FIRST_WINDOW // 2
 
     def release(self, stream: Stream) -> bytes:
         """Forget a stream, and return what to send to those that waited for its room."""
-        if self._large.pop(stream.id, None) is None:
+        if self.large.pop(stream.id, None) is None:
             return b""
         self._held -= stream.granted
         stream.granted = 0
-        return b"".join([self._grant(each) for each in self._large.values() if self.waits(each)])
+        return b"".join([self._grant(each) for each in self.large.values() if self.waits(each)])
 
     def _grant(self, stream: Stream) -> bytes:
-        first = next(iter(self._large)) == stream.id
+        first = next(iter(self.large)) == stream.id
         if not first and self._held + _GRANT > _BUDGET:
             return b""
         self._held += _GRANT
@@ -137,14 +138,14 @@ class Incoming:
 
 
 class Outgoing:
-    """Sends answers as far as the peer's windows and its reading allow, the waiting ones in turns."""
+    """Sends answers as far as the peer's windows and its reading allow, those that are `waiting` in turns."""
 
     def __init__(self) -> None:
         self.window = frames.FIRST_WINDOW
         self.first_window = frames.FIRST_WINDOW
         self._held = 0
         self._stuck = False
-        self._waiting: dict[int, Stream] = {}
+        self.waiting: dict[int, Stream] = {}
 
     @property
     def full(self) -> bool:
@@ -175,26 +176,28 @@ class Outgoing:
     def send(self, transport: asyncio.Transport, stream: Stream, head: bytes, body: bytes, tail: bytes) -> bool:
         """Send an answer, and return whether all of it could be sent now. Head and tail are whole frames."""
         size = len(body)
-        if size <= frames.MAX_FRAME_BYTES and size <= self.window and size <= stream.send and not self._waiting:
+        if size <= frames.MAX_FRAME_BYTES and size <= self.window and size <= stream.send and not self.waiting:
             self.window -= size
             stream.send -= size
             if size:
-                head += frames.frame(frames.DATA, 0, stream.id, body)
-            transport.write(head + tail)
+                between = frames.HEADER.pack(size >> 8, size & 0xFF, frames.DATA, 0, stream.id)
+                transport.write(b"".join((head, between, body, tail)))
+            else:
+                transport.write(head + tail)
             return True
         transport.write(head)
         stream.pending = Pending(body, tail)
         self._held += size
-        self._waiting[stream.id] = stream
+        self.waiting[stream.id] = stream
         return False
 
     def flush(self, transport: asyncio.Transport) -> list[Stream]:
         """Send what can be sent of the waiting answers, and return the streams whose answers are out."""
         done: list[Stream] = []
         moved = True
-        while moved and self._waiting:
+        while moved and self.waiting:
             moved = False
-            for stream in tuple(self._waiting.values()):
+            for stream in tuple(self.waiting.values()):
                 moved = self._send_some(transport, stream) or moved
                 if stream.pending is None:
                     done.append(stream)
@@ -205,7 +208,7 @@ class Outgoing:
         if stream.pending is not None:
             self._held -= len(stream.pending.body)
             stream.pending = None
-            del self._waiting[stream.id]
+            del self.waiting[stream.id]
 
     def _send_some(self, transport: asyncio.Transport, stream: Stream) -> bool:
         pending = stream.pending
