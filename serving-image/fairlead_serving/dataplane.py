@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from fairlead_serving import __version__
 from fairlead_serving.errors import InvalidRequestError, ModelFailureError, NotReadyError, RequestError, readable
+from fairlead_serving.rows import Forms, Rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,13 +47,6 @@ class Loaded(NamedTuple):
     seconds_a_row: float | None
 
 
-class Bound(NamedTuple):
-    """A request as the model takes it, and the names of the outputs it asks for."""
-
-    feed: Any
-    wanted: tuple[str, ...]
-
-
 class Dataplane:
     """Answers requests about one model."""
 
@@ -64,6 +58,11 @@ class Dataplane:
         self._loaded: Loaded | None = None
         self._names: tuple[str, ...] = ()
         self._failures = _Failures()
+        # What the model has taken before, for requests that need not be looked at as closely.
+        self.forms = Forms()
+        # Whether checking a request runs a user's own code, which does not belong on the event loop.
+        self.slow_to_bind = False
+        self.draining = False
 
     @property
     def ready(self) -> bool:
@@ -80,14 +79,11 @@ class Dataplane:
         """The name of the model's first output, what it predicts; empty where that is not known."""
         return self._names[0] if self._names else ""
 
-    @property
-    def binds_slowly(self) -> bool:
-        """Whether checking a request runs a user's own code, which does not belong on the event loop."""
-        return self._loaded is not None and self._loaded.model.format == "python"
-
     def serve(self, loaded: Loaded) -> None:
         """Put a loaded model into service."""
         self._loaded = loaded
+        self.forms.clear()
+        self.slow_to_bind = loaded.model.format == "python"
         self._names = tuple(spec.name for spec in loaded.model.outputs)
         if self.state is State.LOADING:
             self.state = State.READY
@@ -96,6 +92,7 @@ class Dataplane:
     def drain(self) -> None:
         """Turn new traffic away by failing readiness; requests are still answered."""
         self.state = State.DRAINING
+        self.draining = True
         self.message = "draining"
 
     def status(self) -> dict[str, str | None]:
@@ -125,13 +122,18 @@ class Dataplane:
             "parameters": dict(model.parameters),
         }
 
-    def bind(self, request: InferRequest) -> Bound:
-        """Check a request against the model. Safe to call from another thread.
+    def bind(self, request: InferRequest) -> tuple[Any, tuple[str, ...]]:
+        """Return a request as the model takes it, and the names of the outputs it asks for. Safe in another thread.
 
         Raises InvalidRequestError for what the client got wrong and NotReadyError without a model.
         """
+        if request.rows is not None:
+            return request.rows, self._names
         model = self._require().model
-        return Bound(model.bind(request.inputs), self._wanted(request.outputs))
+        feed, wanted = model.bind(request.inputs), self._wanted(request.outputs)
+        if model.binds_by_form and len(request.inputs) == 1 and request.outputs is None:
+            self.forms.learn(request.inputs[0], wanted)
+        return feed, wanted
 
     def run(self, feed: Any, wanted: Sequence[str]) -> list[Tensor]:
         """Run the model on what `bind` returned. Safe to call from another thread.
@@ -140,6 +142,8 @@ class Dataplane:
         """
         model = self._require().model
         try:
+            if type(feed) is Rows:
+                feed = model.bind([feed.tensor()])
             return model.run(feed, wanted)
         except RequestError:
             raise

@@ -11,8 +11,8 @@ from fairlead_serving.errors import InvalidRequestError, RequestError, readable
 from fairlead_serving.protocol.v2 import explain
 
 if TYPE_CHECKING:
-    from fairlead_serving.board import Board
-    from fairlead_serving.metrics import Metrics
+    from fairlead_serving.metrics.board import Board
+    from fairlead_serving.metrics.counters import Metrics
     from fairlead_serving.tensors import Tensor
 
 # A key has four places; where all are taken, the next prediction drives one of the four out in turn.

@@ -8,31 +8,38 @@ import logging
 import os
 import signal
 import threading
+import time
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from fairlead_serving.batching.engine import Limits
 from fairlead_serving.datalog import DataLog, Rules
+from fairlead_serving.datalog.opening import opener
 from fairlead_serving.dataplane import Dataplane, Identity, State
 from fairlead_serving.errors import LoadError
 from fairlead_serving.feedback import Feedback
-from fairlead_serving.metrics import Metrics
+from fairlead_serving.listening.transports import Transports
+from fairlead_serving.metrics.counters import Metrics
+from fairlead_serving.notes import Notes
 from fairlead_serving.service import Service
 from fairlead_serving.termination import fail
-from fairlead_serving.transports import Transports
+from fairlead_serving.tracing import tracer
+from fairlead_serving.workers.heartbeat import beat
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fairlead_serving.batching.probe import Probe
-    from fairlead_serving.board import Board
     from fairlead_serving.loading import Load
+    from fairlead_serving.metrics.board import Board
     from fairlead_serving.settings import Settings
     from fairlead_serving.workers.link import Link
 
 _log = logging.getLogger(__name__)
 _LOW_PRIORITY: Final = 10
+# For logs and traces that wait at the end.
+_FLUSH_SECONDS: Final = 3.0
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -55,13 +62,15 @@ class Lifecycle:
         self._metrics.begun()
         self._loop = asyncio.get_running_loop()
         rules = Rules(settings.access_log, settings.prediction_log, settings.log_redact)
-        self._datalog = DataLog(rules, self._metrics)
+        datalog = DataLog(rules, self._metrics, opener(settings.log_sink, environment))
+        traces = tracer(environment, self._metrics)
+        self._notes = Notes(datalog, traces) if datalog.on or traces else None
         self._service = Service(
             self._dataplane,
             self._metrics,
             Feedback(board, number, self._metrics, settings.feedback_tolerance),
-            self._datalog,
-            Limits(settings.latency_target_seconds, settings.max_batch_rows),
+            self._notes,
+            Limits(settings.latency_target_seconds, settings.max_batch_rows, settings.max_queued_bytes),
         )
         self._ended: asyncio.Future[int] = self._loop.create_future()
         self._drain_over: asyncio.TimerHandle | None = None
@@ -74,6 +83,7 @@ class Lifecycle:
             self._loop.add_signal_handler(number, self._signalled, number)
         if self._link is not None:
             self._loop.add_reader(self._link.lifeline, self._orphaned)
+            beat(self._loop, self._metrics.turned)
         if not self._joining and not await self._listen():
             return 1
         # A daemon, because a download that hangs must not keep the process from ending.
@@ -81,7 +91,8 @@ class Lifecycle:
         status = await self._ended
         if status == 0:
             await self._transports.close()
-        self._datalog.close()
+            if self._notes is not None:
+                self._notes.finish(time.monotonic() + _FLUSH_SECONDS)
         return status
 
     async def _listen(self) -> bool:
@@ -135,12 +146,16 @@ class Lifecycle:
     def _check(self, serving: asyncio.Task[None]) -> None:
         error = None if serving.cancelled() else serving.exception()
         if error is not None:
-            self._finish(self._fail(f"the model cannot be served: {type(error).__name__}: {error}"))
+            reason = str(error) if isinstance(error, LoadError) else f"{type(error).__name__}: {error}"
+            self._finish(self._fail(f"the model cannot be served: {reason}"))
 
     async def _serve(self, result: Load, found: Probe) -> None:
         loaded = result.loaded
         self._metrics.loaded(loaded.digest, loaded.model.format, loaded.model.classes, result.seconds)
         self._service.engine.learn(found)
+        if result.spare is not None:
+            self._service.fall_back_on(result.spare)
+        await self._transports.take_routes(loaded.model)
         self._dataplane.serve(loaded)
         if self._joining and not await self._listen():
             self._finish(1)
@@ -174,7 +189,8 @@ class Lifecycle:
             _log.info("stopping: %s before the model was loaded", number.name)
             self._finish(0)
         else:
-            seconds = self._settings.drain_seconds
+            # Ctrl-C is a person, and nobody routes requests elsewhere meanwhile.
+            seconds = 0.0 if number == signal.SIGINT else self._settings.drain_seconds
             _log.info("draining for %g s: %s", seconds, number.name)
             self._dataplane.drain()
             self._drain_over = self._loop.call_later(seconds, self._finish, 0)

@@ -11,14 +11,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from fairlead_serving.board import ENTRY_BYTES, Board
 from fairlead_serving.digest import digest_of_path
 from fairlead_serving.errors import LoadError, SettingsError
 from fairlead_serving.logs import configure
+from fairlead_serving.metrics.board import ENTRY_BYTES, Board
 from fairlead_serving.settings import read
 from fairlead_serving.termination import fail
 from fairlead_serving.workers.cores import allowed_cores
-from fairlead_serving.workers.port import reserve
+from fairlead_serving.workers.port import refusal, reserve
 from fairlead_serving.workers.supervisor import Supervisor
 
 if TYPE_CHECKING:
@@ -38,6 +38,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _digest(arguments[1:])
     # ONNX Runtime would keep a device id in the home folder and report to its maker as soon as it is imported.
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    if arguments[:1] == ["convert"]:
+        from fairlead_serving.conversion.publish import main as convert  # noqa: PLC0415  the server has no use for it
+
+        return convert(arguments[1:])
     configure("info")
     try:
         settings = read(arguments, os.environ)
@@ -75,7 +79,7 @@ def _supervise(settings: Settings, board: Board) -> int:
         try:
             held.append(reserve(settings.host, port))
         except OSError as error:
-            fail(f"cannot listen on port {port}: {error.strerror or error}", settings.termination_log)
+            fail(refusal(settings.host, port, error), settings.termination_log)
             return 1
     http_port, grpc_port = (each.getsockname()[1] for each in held)
     shared = replace(settings, http_port=http_port, grpc_port=grpc_port, session=secrets.token_hex(8))
@@ -83,7 +87,8 @@ def _supervise(settings: Settings, board: Board) -> int:
         # The workers share the cores, so that none needs more than one for its arithmetic.
         os.environ.setdefault(variable, "1")
     sure = settings.workers > 0
-    return Supervisor(board.workers, board, lambda link: _serve(shared, board, link), sure=sure).run()
+    patience = settings.hung_worker_seconds
+    return Supervisor(board, lambda link: _serve(shared, board, link), sure=sure, patience=patience).run()
 
 
 def _digest(arguments: Sequence[str]) -> int:

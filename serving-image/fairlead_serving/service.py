@@ -10,24 +10,27 @@ from __future__ import annotations
 import asyncio
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from fairlead_serving.batching.engine import Engine
-from fairlead_serving.datalog import Entry
+from fairlead_serving.batching.queue import Job
 from fairlead_serving.errors import ModelFailureError, OverloadedError, RequestError
+from fairlead_serving.room import LARGE_BYTES, Charge, NoRoomError, Room, held_by
 
 if TYPE_CHECKING:
     from fairlead_serving.batching.engine import Limits
-    from fairlead_serving.batching.queue import Job
     from fairlead_serving.batching.run import BatchRun
-    from fairlead_serving.datalog import DataLog
-    from fairlead_serving.dataplane import Bound, Dataplane
+    from fairlead_serving.dataplane import Dataplane
+    from fairlead_serving.fallback.answering import Fallback
+    from fairlead_serving.fallback.declared import Spare
     from fairlead_serving.feedback import Feedback
-    from fairlead_serving.metrics import Metrics
+    from fairlead_serving.metrics.counters import Metrics
+    from fairlead_serving.notes import Notes
+    from fairlead_serving.outputs import Part
     from fairlead_serving.protocol.v2 import InferRequest
-    from fairlead_serving.tensors import Tensor
+    from fairlead_serving.tracing.trace import Told, Trace
 
 # What takes longer to read or write than a hop to another thread costs, by far.
 _SMALL_BYTES: Final = 32 * 1024
@@ -35,31 +38,48 @@ _SMALL_VALUES: Final = 4096
 _CLIENT_ERRORS: Final = range(400, 500)
 
 
-class Call(ABC):
+class Call(Job, ABC):
     """One inference request of a transport. `decode` and `encode` may be called in another thread than the loop's."""
 
-    __slots__ = ("arrived", "bound", "client", "decoded", "job", "left", "outputs", "over", "size", "waited")
+    decoded: InferRequest | None = None
+    outputs: Part | None = None
+    waited: float | None = None
+    over = False
+    left = False
+    # Bytes that wait to be decoded where the transport does not count them, and what counts them.
+    weight = 0
+    charge: Charge | None = None
+    # Whether the fallback answers, or is going to.
+    fallback = False
+    # Where it belongs in a trace, and why it was refused.
+    trace: Trace | None = None
+    problem: RequestError | None = None
 
     def __init__(self, arrived: float, size: int, client: Hashable) -> None:
         """Note when the whole request was here (`time.perf_counter`), its bytes, and whose it is, for fairness."""
         self.arrived = arrived
         self.size = size
         self.client = client
-        self.decoded: InferRequest | None = None
-        self.bound: Bound | None = None
-        self.job: Job | None = None
-        self.outputs: list[Tensor] | None = None
-        self.waited: float | None = None
-        self.over = False
-        self.left = False
+
+    def trace_context(self) -> tuple[bytes, bytes] | None:
+        """Return what the client sent as `traceparent` and `tracestate`; None where a call is never traced."""
+        return None
+
+    def told(self, *, gone: bool) -> Told:
+        """Say for its trace what the request was and, unless the client is `gone`, how it was answered."""
+        raise NotImplementedError
 
     @abstractmethod
     def decode(self) -> InferRequest:
         """Read the request. Raises RequestError."""
 
     @abstractmethod
-    def encode(self, request: InferRequest, outputs: list[Tensor]) -> Any:
+    def encode(self, request: InferRequest, outputs: Part) -> Any:
         """Write the answer to a request. Raises RequestError where the protocol cannot carry it."""
+
+    def encode_fallback(self, request: InferRequest, outputs: Part) -> Any:
+        """Write an answer that says, where the protocol can, that the fallback gave it. Raises as `encode` does."""
+        return self.encode(request, outputs)
 
     @abstractmethod
     def refuse(self, error: RequestError) -> Any:
@@ -69,7 +89,7 @@ class Call(ABC):
     def answer(self, response: Any) -> None:
         """Send what `encode` or `refuse` gave; on the event loop."""
 
-    def abandon(self) -> None:  # noqa: B027  not every transport is told that its client may have gone
+    def abandon(self) -> None:
         """Give up the client of a call that has been forgotten after `Service.leave`."""
 
 
@@ -81,7 +101,7 @@ class Service:
         dataplane: Dataplane,
         metrics: Metrics,
         feedback: Feedback,
-        datalog: DataLog,
+        notes: Notes | None,
         limits: Limits,
     ) -> None:
         """Prepare; threads start when they are first needed."""
@@ -89,40 +109,61 @@ class Service:
         self._dataplane = dataplane
         self._metrics = metrics
         self.feedback = feedback
-        self._datalog = datalog
+        self._notes = notes
         self.engine = Engine(loop, dataplane.run, self._deliver, limits)
         self._codec = ThreadPoolExecutor(1, "codec")
+        self._limits = limits
+        self.room = Room(limits.max_bytes)
+        self._fallback: Fallback | None = None
+
+    def fall_back_on(self, spare: Spare) -> None:
+        """Let a smaller model answer what the main one's queue has no room for."""
+        from fairlead_serving.fallback.answering import Fallback  # noqa: PLC0415  only where one is declared
+
+        identity = self._dataplane.identity
+        self._fallback = Fallback(spare, identity, self._loop, self._limits, self._codec, self._fell_back)
+        self._metrics.falls_back = True
 
     def start(self, call: Call) -> Any | None:
         """Take a call. Returns the answer where it is an error to be seen at once, else None."""
         self._metrics.started()
-        if call.size > _SMALL_BYTES or self._dataplane.binds_slowly:
+        if self._notes is not None:
+            self._notes.begin(call)
+        if call.size > _SMALL_BYTES or self._dataplane.slow_to_bind:
+            if call.weight > LARGE_BYTES and not self._hold(call, call.weight):
+                return self._refuse(call, NoRoomError())
             self._codec.submit(self._decode_beside, call)
             return None
-        return self._queue(call, self._decode(call))
+        error = self._decode(call)
+        return self._refuse(call, error) if error is not None else self._queue(call)
 
     def cancel(self, call: Call) -> None:
         """Forget a call whose client has gone. It leaves the queue; what is running already runs on for nobody."""
         if not call.over:
-            if call.job is not None:
-                self.engine.cancel(call.job)
+            self._engine_of(call).cancel(call)
             self._over(call, "cancelled")
 
     def leave(self, call: Call) -> None:
         """Take note that a call's client may have gone: forget the call if it waits for the model, now or later."""
         call.left = True
-        if not call.over and call.job is not None and self.engine.cancel(call.job):
+        if not call.over and self._engine_of(call).cancel(call):
             self._over(call, "cancelled")
             call.abandon()
 
-    def refused(self, arrived: float) -> None:
-        """Count an inference request that never became a call: too large, malformed, for a model that is not here."""
-        self._metrics.finished("client_error", time.perf_counter() - arrived)
+    def _engine_of(self, call: Call) -> Engine:
+        return self._fallback.engine if call.fallback and self._fallback is not None else self.engine
+
+    def refused(self, arrived: float, *, overloaded: bool = False) -> None:
+        """Count an inference request that never became a call: too large, malformed, for a model that is not here.
+
+        `overloaded` is whether there was no room for it.
+        """
+        self._metrics.finished("rejected" if overloaded else "client_error", time.perf_counter() - arrived)
 
     def _decode(self, call: Call) -> RequestError | None:
         try:
             call.decoded = call.decode()
-            call.bound = self._dataplane.bind(call.decoded)
+            call.feed, call.wanted = self._dataplane.bind(call.decoded)
         except RequestError as error:
             return error
         except Exception as error:  # noqa: BLE001  a bug of ours must cost one request, not the server
@@ -135,54 +176,111 @@ class Service:
 
     def _queue_later(self, call: Call, error: RequestError | None) -> None:
         if not call.over:
-            response = self._queue(call, error)
+            if error is None and call.decoded is not None and call.size > LARGE_BYTES:
+                error = None if self._hold(call, held_by(call.decoded.inputs)) else NoRoomError()
+            response = self._refuse(call, error) if error is not None else self._queue(call)
             if response is not None:
                 call.answer(response)
             elif call.left:
                 # Once more, when it has had its chance to start.
                 self._loop.call_soon(self.leave, call)
 
-    def _queue(self, call: Call, error: RequestError | None) -> Any | None:
-        if error is None and call.bound is not None:
-            feed, wanted = call.bound
-            call.bound = None
-            try:
-                call.job = self.engine.submit(feed, wanted, call.client, call)
-            except OverloadedError as overloaded:
-                error = overloaded
-        if error is None:
-            return None
+    def _hold(self, call: Call, size: int) -> bool:
+        """Count what a large request holds, and return whether there is room for it."""
+        call.charge = charge = Charge(self.room)
+        return charge.grow(size)
+
+    def _queue(self, call: Call) -> Any | None:
+        try:
+            self.engine.submit(call)
+        except OverloadedError as error:
+            if self._fallback is None or not self._fallback.take(call, error):
+                return self._refuse(call, error)
+        return None
+
+    def _fell_back(self, call: Call, outputs: Part | RequestError) -> None:
+        """Answer with what came of a call that the fallback took. It is not remembered for feedback on the model."""
+        if isinstance(outputs, RequestError):
+            self._answer(call, call.refuse(outputs), _outcome(outputs))
+            return
+        call.outputs = outputs
+        if outputs.size > _SMALL_VALUES:
+            self._codec.submit(self._encode_beside, call, outputs)
+        else:
+            self._answer(call, *self._encode(call, outputs))
+
+    def _refuse(self, call: Call, error: RequestError) -> Any:
+        response = call.refuse(error)
         self._over(call, _outcome(error))
-        return call.refuse(error)
+        return response
 
     def _deliver(self, run: BatchRun) -> None:
         self._metrics.ran(run)
-        for job, result in zip(run.batch, run.results, strict=True):
-            call = job.owner
+        noted = self._notes is not None and self._notes.ran(run)
+        calls = zip(cast("list[Call]", run.batch), run.results, strict=True)
+        if run.joint is not None and run.joint.size <= _SMALL_VALUES and not noted:
+            self._deliver_small(cast("Iterable[tuple[Call, Part]]", calls))
+            return
+        for call, result in calls:
             if call.over:
                 continue
-            call.waited = run.began - job.queued
+            call.waited = run.began - call.queued
             if isinstance(result, RequestError):
                 self._answer(call, call.refuse(result), _outcome(result))
                 continue
             call.outputs = result
-            if call.decoded.id is not None and self._dataplane.first_output in (result[0].name, ""):
-                self.feedback.remember(call.decoded.id, result[0])
-            if sum([output.array.size for output in result]) > _SMALL_VALUES:
+            decoded = cast("InferRequest", call.decoded)
+            if decoded.id is not None:
+                self._remember(decoded.id, result)
+            if result.size > _SMALL_VALUES:
                 self._codec.submit(self._encode_beside, call, result)
             else:
                 self._answer(call, *self._encode(call, result))
 
-    def _encode(self, call: Call, outputs: list[Tensor]) -> tuple[Any, str]:
+    def _deliver_small(self, calls: Iterable[tuple[Call, Part]]) -> None:
+        """Answer all requests of a run that went well: what is done for most requests, so that it should be little."""
+        seconds, answers = [], []
+        now = time.perf_counter
+        for call, part in calls:
+            if call.over:
+                continue
+            decoded = cast("InferRequest", call.decoded)
+            if decoded.id is not None:
+                self._remember(decoded.id, part)
+            try:
+                response = call.encode(decoded, part)
+            except Exception as error:  # noqa: BLE001  as above
+                self._answer(call, *self._unwritable(call, error))
+                continue
+            call.over = True
+            seconds.append(now() - call.arrived)
+            answers.append((call, response))
+        # Before anybody has an answer: a scrape of another worker, or a signal to this one, may come right after it.
+        self._metrics.succeeded(seconds)
+        for call, response in answers:
+            call.answer(response)
+
+    def _remember(self, request_id: str, part: Part) -> None:
+        """Keep what was predicted, for feedback on it."""
+        first = part.tensors[0]
+        if self._dataplane.first_output in (first.name, ""):
+            self.feedback.remember(request_id, first)
+
+    def _encode(self, call: Call, outputs: Part) -> tuple[Any, str]:
         assert call.decoded is not None  # noqa: S101  it was queued
         try:
-            return call.encode(call.decoded, outputs), "success"
-        except RequestError as error:
-            return call.refuse(error), _outcome(error)
+            encode = call.encode_fallback if call.fallback else call.encode
+            return encode(call.decoded, outputs), "success"
         except Exception as error:  # noqa: BLE001  as above
-            return call.refuse(self._bug(error)), "server_error"
+            return self._unwritable(call, error)
 
-    def _encode_beside(self, call: Call, outputs: list[Tensor]) -> None:
+    def _unwritable(self, call: Call, error: Exception) -> tuple[Any, str]:
+        """Return what to answer where an answer cannot be written, and what became of the request."""
+        if not isinstance(error, RequestError):
+            error = self._bug(error)
+        return call.refuse(error), _outcome(error)
+
+    def _encode_beside(self, call: Call, outputs: Part) -> None:
         response, outcome = self._encode(call, outputs)
         self._loop.call_soon_threadsafe(self._answer, call, response, outcome)
 
@@ -193,26 +291,12 @@ class Service:
 
     def _over(self, call: Call, outcome: str) -> None:
         call.over = True
-        call.job = None
         seconds = time.perf_counter() - call.arrived
         self._metrics.ended(outcome, seconds)
-        if self._datalog.on:
-            self._note(call, outcome, seconds)
-
-    def _note(self, call: Call, outcome: str, seconds: float) -> None:
-        request = call.decoded
-        self._datalog.note(
-            Entry(
-                request.id if request else None,
-                str(call.client),
-                outcome,
-                seconds,
-                call.waited,
-                call.size,
-                request.inputs if request else (),
-                call.outputs,
-            )
-        )
+        if call.fallback and outcome == "success":
+            self._metrics.fell_back()
+        if self._notes is not None:
+            self._notes.over(call, outcome, seconds)
 
     def _bug(self, error: Exception) -> RequestError:
         self._dataplane.failed(error)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
+import importlib.util
 import logging
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from fairlead_serving import cachefolder, optimisation, trust
+from fairlead_serving.datalog.opening import STDOUT, checked
 from fairlead_serving.errors import SettingsError
+from fairlead_serving.flags import parser
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,20 +42,26 @@ class Settings:
     format: str | None = None
     allow_unsafe: bool = False
     convert_seconds: float = _CONVERT_SECONDS
+    optimise: optimisation.Wish | None = None
     # What the workers of one server have in common: a name for it, so that all of them serve the same bytes.
     session: str = ""
     digest: str | None = None
+    # None: no signature is asked for.
+    trust: trust.Trust | None = None
     host: str | None = None
     http_port: int = 8080
     grpc_port: int = 8081
+    grpc_server: str = "own"
     tls: TlsFiles | None = None
     drain_seconds: float = 10.0
     max_connection_age_seconds: float = 20.0
     request_timeout_seconds: float = 30.0
     max_body_bytes: int = _DEFAULT_BODY
     workers: int = 0
+    hung_worker_seconds: float = 10.0
     latency_target_seconds: float = 1.0
     max_batch_rows: int = 256
+    max_queued_bytes: int = 256 * 1024 * 1024
     max_connections: int = 16384
     idle_timeout_seconds: float = 0.0
     feedback_rows: int = 262144
@@ -60,54 +69,10 @@ class Settings:
     access_log: float = 0.0
     prediction_log: float = 0.0
     log_redact: frozenset[str] = frozenset()
-    cache_dir: Path = Path("/var/cache/fairlead")
+    log_sink: str = STDOUT
+    cache_dir: Path = cachefolder.SYSTEM
     termination_log: Path = Path("/dev/termination-log")
     log_level: str = "info"
-
-
-def parser() -> argparse.ArgumentParser:
-    """Return the command line. Every flag stands for an environment variable and wins over it."""
-    flags = argparse.ArgumentParser(
-        prog="fairlead-serve",
-        description="Serve one model over the Open Inference Protocol. Also: fairlead-serve digest PATH",
-    )
-    flags.add_argument("uri", nargs="?", metavar="MODEL_DIR_OR_URI", help="folder, file or s3:// URI of the model")
-    flags.add_argument("--name", help="name in URLs and metrics; default: the last part of the URI")
-    flags.add_argument("--version", help="version in URLs and metrics; default: the revision, or 1")
-    flags.add_argument(
-        "--format", help="sklearn, onnx, xgboost, lightgbm, mlflow or python; default: told by the files"
-    )
-    flags.add_argument(
-        "--allow-unsafe",
-        action="store_const",
-        const="true",
-        help="read pickles, which can run any code",
-    )
-    flags.add_argument("--convert-seconds", help="how long a conversion to ONNX may take; 0: never; default 60")
-    flags.add_argument("--digest", help="sha256:… that the model's files must have")
-    flags.add_argument("--host", help="address to listen on; default: all")
-    flags.add_argument("--http-port", help="port to listen on; 0 takes a free one; default 8080")
-    flags.add_argument("--grpc-port", help="port for gRPC; 0 takes a free one; default 8081")
-    flags.add_argument("--tls-certificate", help="file with the certificate chain, for both ports; default: no TLS")
-    flags.add_argument("--tls-key", help="file with the certificate's key")
-    flags.add_argument("--tls-client-ca", help="file with the CAs that clients need a certificate of; default: none")
-    flags.add_argument("--drain-seconds", help="how long to go on answering after SIGTERM; default 10")
-    flags.add_argument("--max-connection-age-seconds", help="age at which connections end; 0: never; default 20")
-    flags.add_argument("--request-timeout-seconds", help="how long a header may take, or a body stall; default 30")
-    flags.add_argument("--max-body-bytes", help="largest request body; default 64 MiB")
-    flags.add_argument("--workers", help="worker processes; default: one a core of the CPU limit, if memory suffices")
-    flags.add_argument("--latency-target-seconds", help="latency that batches and the queue keep to; default 1")
-    flags.add_argument("--max-batch-rows", help="most rows that are joined into one run; 1: no joining; default 256")
-    flags.add_argument("--max-connections", help="most connections of one worker; 0: no limit; default 16384")
-    flags.add_argument("--idle-timeout-seconds", help="when an idle connection is closed; default 0: never")
-    flags.add_argument("--feedback-rows", help="predictions that a worker remembers for feedback; default 262144")
-    flags.add_argument("--feedback-tolerance", help="how far from the truth a number is right; default 0.1 of it")
-    flags.add_argument("--access-log", help="share of requests to log on standard output, 0 to 1; default 0")
-    flags.add_argument("--prediction-log", help="share of predictions to log there, 0 to 1; default 0")
-    flags.add_argument("--log-redact", help="inputs, outputs or columns not to log, such as name,x[3]")
-    flags.add_argument("--cache-dir", help="folder for downloaded models; default /var/cache/fairlead")
-    flags.add_argument("--log-level", help="debug, info, warning or error; default info")
-    return flags
 
 
 def read(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
@@ -129,23 +94,32 @@ def read(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         raise SettingsError(message)
     return Settings(
         uri=uri,
-        name=given.text("name", "MODEL_NAME") or Path(uri.rstrip("/")).stem or "model",
+        name=given.text("name", "MODEL_NAME") or _last_part(uri) or "model",
         version=given.text("version", "MODEL_VERSION") or revision or "1",
         revision=revision,
         format=given.text("format", "MODEL_FORMAT") or None,
         convert_seconds=given.number("convert_seconds", "CONVERT_SECONDS", _CONVERT_SECONDS),
+        optimise=optimisation.wish(
+            given.text("optimise", "OPTIMISE"),
+            given.number("optimise_labels", "OPTIMISE_LABELS", optimisation.LABELS),
+            given.number("optimise_difference", "OPTIMISE_DIFFERENCE", optimisation.DIFFERENCE),
+        ),
         allow_unsafe=given.yes("allow_unsafe", "ALLOW_UNSAFE"),
         digest=digest,
+        trust=trust.read(flags, environment),
         host=given.text("host", "HOST") or None,
         http_port=given.port("http_port", "HTTP_PORT", 8080),
         grpc_port=given.port("grpc_port", "GRPC_PORT", 8081),
+        grpc_server=given.grpc_server(),
         tls=given.tls(),
         drain_seconds=given.number("drain_seconds", "DRAIN_SECONDS", 10),
         max_connection_age_seconds=given.number("max_connection_age_seconds", "MAX_CONNECTION_AGE_SECONDS", 20),
         request_timeout_seconds=given.number("request_timeout_seconds", "REQUEST_TIMEOUT_SECONDS", 30) or 30,
         max_body_bytes=int(given.number("max_body_bytes", "MAX_BODY_BYTES", _DEFAULT_BODY)),
         workers=int(given.number("workers", "WORKERS", 0)),
+        hung_worker_seconds=given.number("hung_worker_seconds", "HUNG_WORKER_SECONDS", 10),
         latency_target_seconds=given.number("latency_target_seconds", "LATENCY_TARGET_SECONDS", 1) or 1,
+        max_queued_bytes=int(given.number("max_queued_bytes", "MAX_QUEUED_BYTES", 256 * 1024 * 1024)),
         max_batch_rows=max(1, int(given.number("max_batch_rows", "MAX_BATCH_ROWS", 256))),
         max_connections=int(given.number("max_connections", "MAX_CONNECTIONS", 16384)),
         idle_timeout_seconds=given.number("idle_timeout_seconds", "IDLE_TIMEOUT_SECONDS", 0),
@@ -154,10 +128,17 @@ def read(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         access_log=given.share("access_log", "ACCESS_LOG"),
         prediction_log=given.share("prediction_log", "PREDICTION_LOG"),
         log_redact=frozenset(filter(None, map(str.strip, given.text("log_redact", "LOG_REDACT").split(",")))),
-        cache_dir=Path(given.text("cache_dir", "CACHE_DIR") or "/var/cache/fairlead"),
+        log_sink=checked(given.text("log_sink", "LOG_SINK") or STDOUT),
+        cache_dir=Path(given.text("cache_dir", "CACHE_DIR") or cachefolder.default(environment)),
         termination_log=Path(given.text("termination_log", "TERMINATION_LOG") or "/dev/termination-log"),
         log_level=level,
     )
+
+
+def _last_part(uri: str) -> str:
+    """Return the name of a file without its ending, of an OCI artifact without its tag and digest."""
+    path = Path(uri.rstrip("/"))
+    return re.split("[:@]", path.name)[0] if uri.startswith("oci://") else path.stem
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +173,17 @@ class _Given:
             message = f"the port {port:g} is not between 0 and {_MAX_PORT}"
             raise SettingsError(message)
         return int(port)
+
+    def grpc_server(self) -> str:
+        """Return whose HTTP/2 gRPC is to run on: ours, or grpcio's where that is installed."""
+        name = self.text("grpc_server", "GRPC_SERVER") or "own"
+        if name not in ("own", "grpcio"):
+            message = f"FAIRLEAD_GRPC_SERVER (--grpc-server) should be own or grpcio, not {name!r}"
+            raise SettingsError(message)
+        if name == "grpcio" and importlib.util.find_spec("grpc") is None:
+            message = "FAIRLEAD_GRPC_SERVER (--grpc-server) is grpcio, which is not installed; the full image has it"
+            raise SettingsError(message)
+        return name
 
     def tls(self) -> TlsFiles | None:
         """Return the files for TLS, None where it is not wanted."""

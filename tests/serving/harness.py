@@ -13,6 +13,8 @@ import socket
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Self
@@ -55,7 +57,13 @@ class Server:
 
     @classmethod
     def start(
-        cls, folder: Path, uri: str | Path, *flags: str, output: BinaryIO | None = None, **environment: str
+        cls,
+        folder: Path,
+        uri: str | Path,
+        *flags: str,
+        output: BinaryIO | None = None,
+        python: str | Path = sys.executable,
+        **environment: str,
     ) -> Self:
         """Start a server and wait until it listens. Other keywords are environment variables."""
         cache, termination = folder / "cache", folder / "termination-log"
@@ -63,7 +71,7 @@ class Server:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("FAIRLEAD_", "AWS_"))}
         process = subprocess.Popen(  # noqa: S603  our own program
             [
-                sys.executable,
+                str(python),
                 "-m",
                 "fairlead_serving",
                 str(uri),
@@ -182,6 +190,14 @@ class Server:
                 series, value = line.rsplit(" ", 1)
                 samples[re.sub(r'(?:model|version|revision)="[^"]*",?', "", series).replace("{}", "")] = float(value)
         return {series.replace(",}", "}"): value for series, value in samples.items()}
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for a condition that nothing tells of."""
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def table(rows: object = None, datatype: str = "FP32", **more: object) -> dict[str, object]:

@@ -121,6 +121,13 @@ def test_a_second_signal_ends_at_once(start: Start, models: Path, number: signal
     assert server.ended() == 128 + number
 
 
+def test_ctrl_c_ends_without_the_drain_time(start: Start, models: Path) -> None:
+    server = start(models / "onnx", "--drain-seconds", "60").ready()
+    server.signal(signal.SIGINT)
+    server.wait_for("^draining for 0 s")
+    assert server.ended() == 0
+
+
 def test_a_signal_before_the_model_is_loaded_ends_at_once(start: Start) -> None:
     endpoint = f"http://127.0.0.1:{free_port()}"
     server = start("s3://models/x", AWS_ENDPOINT_URL=endpoint, AWS_ACCESS_KEY_ID="a", AWS_SECRET_ACCESS_KEY="b")

@@ -45,6 +45,7 @@ def test_every_known_series_is_there_at_zero_before_the_first_request(start: Sta
     zero += [f'fairlead_inputs_total{{bin="{number}"}}' for number in range(32)]
     zero += [f'fairlead_feedback_total{{result="{result}"}}' for result in ("right", "wrong")]
     zero += ["fairlead_feedback_unmatched_total", "fairlead_log_lines_dropped_total", "fairlead_worker_restarts_total"]
+    zero += ["fairlead_trace_spans_dropped_total", "fairlead_worker_hangs_total"]
     zero += [f'fairlead_predictions_total{{class="{label}"}}' for label in ("0", "1", "2", "other")]
     assert {series: samples[series] for series in zero} == dict.fromkeys(zero, 0.0)
     assert samples["fairlead_model_load_duration_seconds"] > 0

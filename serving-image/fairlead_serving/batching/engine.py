@@ -5,15 +5,16 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from fairlead_serving.batching.cost import RunCost
 from fairlead_serving.batching.feeds import rows_of, shape_key
 from fairlead_serving.batching.queue import FairQueue, Job
 from fairlead_serving.batching.run import BatchRun
 from fairlead_serving.errors import OverloadedError
+from fairlead_serving.rows import Rows
 
 if TYPE_CHECKING:
     import asyncio
@@ -39,10 +40,14 @@ _GREED: Final = 4.0
 
 
 class Limits(NamedTuple):
-    """The latency to stay below, in seconds, and the most rows of a batch, 1 to join nothing."""
+    """The latency to stay below, in seconds, and the most rows of a batch, 1 to join nothing.
+
+    `max_bytes` is what all large requests that wait may hold together.
+    """
 
     target: float
     max_rows: int
+    max_bytes: int = 256 * 1024 * 1024
 
 
 class Engine:
@@ -55,9 +60,8 @@ class Engine:
         over, on the loop.
         """
         self.cost = RunCost()
-        self.joins = (
-            False  # whether requests may be joined: true once the model has shown that its rows are independent
-        )
+        # Whether requests may be joined: true once the model has shown that its rows are independent.
+        self.joins = False
         self._deliver_to = deliver
         self._loop = loop
         self._run = run
@@ -68,6 +72,7 @@ class Engine:
         # which need not go through the queue.
         self._fresh: list[Job] = []
         self._fresh_rows = 0
+        self._calm_rows = 0.0  # with fewer fresh rows than that, no request waits too long
         self._thread = ThreadPoolExecutor(1, "model")
         self._scheduled = False
         self._runs = 0
@@ -78,37 +83,46 @@ class Engine:
         """Take over what a model has shown before it serves."""
         self.joins = found.joins and self._max_rows > 1
         for rows, seconds in found.runs:
-            self.cost.observe(rows, seconds)
+            self._observe(rows, seconds)
 
     @property
     def waiting(self) -> int:
         """How many requests wait for the model."""
         return self._queue.jobs + len(self._fresh)
 
-    def submit(self, feed: Any, wanted: Sequence[str], client: Hashable, owner: Any) -> Job:
-        """Queue one request of an owner; it is delivered later, never from within this call.
+    def submit(self, job: Job) -> None:
+        """Queue one request; it is delivered later, never from within this call.
 
         Raises OverloadedError when the wait would be too long.
         """
-        queue, fresh = self._queue, self._fresh
-        if queue.jobs >= _ALWAYS or len(fresh) >= _ALWAYS:
-            self._admit(client)
-        key = shape_key(feed) if self.joins else None
-        job = Job(feed, wanted, None if key is None else (key, wanted), rows_of(feed), client, owner)
+        queue = self._queue
+        if self._running or queue.jobs or self._fresh_rows >= self._calm_rows:
+            if queue.jobs >= _ALWAYS or len(self._fresh) >= _ALWAYS:
+                self._admit(job.client)
+            waits = self._running or queue.jobs
+        else:
+            waits = False
+        feed = job.feed
+        if type(feed) is Rows:
+            job.rows = feed.rows
+            if self.joins:
+                job.key = feed.form.key
+        else:
+            job.rows = rows_of(feed)
+            key = shape_key(feed) if self.joins else None
+            if key is not None:
+                job.key = (key, job.wanted)
         job.queued = time.perf_counter()
-        if self._running:
-            queue.push(job)
-            return job
-        if queue.jobs:
+        if waits:
             queue.push(job)
         else:
-            fresh.append(job)
+            job.state = Job.FRESH
+            self._fresh.append(job)
             self._fresh_rows += job.rows
-        if not self._scheduled:
+        if not (self._scheduled or self._running):
             # Whatever else has come in by now is read before this runs, and goes along.
             self._scheduled = True
             self._loop.call_soon(self._next)
-        return job
 
     def cancel(self, job: Job) -> bool:
         """Take a request out of the queue, and return whether it was still there."""
@@ -133,8 +147,7 @@ class Engine:
         return self._running - elapsed if elapsed < self._running else elapsed
 
     def _admit(self, client: Hashable) -> None:
-        queue, alone = self._queue, self.cost.seconds(1)
-        limit = max(self._target, _ALWAYS * alone)
+        queue, alone, limit = self._queue, self.cost.seconds(1), self._longest_wait()
         # As if nothing were joined; most often that is short enough to look no further.
         if self._left() + (queue.rows + self._fresh_rows) * alone < limit / 2 and queue.jobs < _MAX_JOBS:
             return
@@ -143,6 +156,9 @@ class Engine:
         own = wait * queue.rows_of(client) / queue.rows
         if queue.jobs >= _MAX_JOBS or wait >= limit or own > _GREED * (limit - wait):
             raise OverloadedError(wait, queue.jobs)
+
+    def _longest_wait(self) -> float:
+        return max(self._target, _ALWAYS * self.cost.seconds(1))
 
     def _most_rows(self) -> float:
         cost = self.cost
@@ -177,7 +193,7 @@ class Engine:
         batch = self._take()
         if not batch:
             return
-        predicted = self.cost.seconds(sum([job.rows for job in batch]))
+        predicted = self.cost.seconds(sum([job.rows for job in batch]) if len(batch) > 1 else batch[0].rows)
         if self.cost.known and predicted <= _QUICK_SECONDS:
             # Runs on the loop are many and alike, so that an eighth of them tells as much.
             self._runs += 1
@@ -200,9 +216,14 @@ class Engine:
         self._next()
         self._over(ran, learn=True)
 
+    def _observe(self, rows: int, seconds: float) -> None:
+        self.cost.observe(rows, seconds)
+        alone = self.cost.seconds(1)
+        self._calm_rows = self._longest_wait() / 2 / alone if alone else 0.0
+
     def _over(self, ran: BatchRun, *, learn: bool) -> None:
         if learn and ran.seconds is not None:
-            self.cost.observe(ran.rows, ran.seconds)
+            self._observe(ran.rows, ran.seconds)
         if ran.misfit:
             _log.warning("the model's outputs have not a row for each row of its inputs: requests are joined no more")
             self.joins = False

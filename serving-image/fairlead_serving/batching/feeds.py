@@ -1,4 +1,4 @@
-"""What models take, joined along the first axis and split again: an array, or arrays by name."""
+"""What models take, joined along the first axis: an array, arrays by name, or rows that are no array yet."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fairlead_serving.tensors import Tensor
+from fairlead_serving.rows import Rows, join_rows
 
 
 def shape_key(feed: Any) -> Hashable | None:
@@ -38,21 +38,8 @@ def join(feeds: Sequence[Any]) -> Any:
     if len(feeds) == 1:
         return feeds[0]
     first = feeds[0]
+    if isinstance(first, Rows):
+        return join_rows(feeds)
     if isinstance(first, dict):
         return {name: np.concatenate([feed[name] for feed in feeds]) for name in first}
     return np.concatenate(feeds)
-
-
-def split(outputs: Sequence[Tensor], sizes: Sequence[int]) -> list[list[Tensor]] | None:
-    """Return each request's rows of the outputs, or None where the outputs do not have as many rows."""
-    if len(sizes) == 1:
-        return [list(outputs)]
-    rows = sum(sizes)
-    if any(not item.array.ndim or len(item.array) != rows for item in outputs):
-        return None
-    parts, start = [], 0
-    for size in sizes:
-        end = start + size
-        parts.append([Tensor(name, datatype, array[start:end]) for name, datatype, array in outputs])
-        start = end
-    return parts

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from fairlead_serving.batching.feeds import join, shape_key, split
+from fairlead_serving.batching.feeds import join, shape_key
+from fairlead_serving.outputs import split
 
 if TYPE_CHECKING:
     from fairlead_serving.models.base import Model
@@ -72,7 +73,7 @@ def _independent(model: Model, feed: Any, wanted: Sequence[str]) -> bool:
     except Exception:  # noqa: BLE001  ones may be outside what the model knows, where zeroes were not
         other, second = feed, first
     parts = split(model.run(join([feed, other]), wanted), [1, 1])
-    return parts is not None and _alike(parts[0], first) and _alike(parts[1], second)
+    return parts is not None and _alike(parts[0].tensors, first) and _alike(parts[1].tensors, second)
 
 
 def _other(feed: Any) -> Any:

@@ -10,29 +10,22 @@ _MANY: Final = 64
 
 
 class Job:
-    """One request on its way through the model. `rows` is what it costs, `key` is equal for jobs that can be joined."""
+    """One request on its way through the model.
 
-    __slots__ = ("client", "feed", "key", "owner", "queued", "rows", "state", "wanted")
+    `feed` is what the model takes, `wanted` the outputs to compute, `client` whose turn it takes. The engine sets
+    `rows`, what it costs, and `key`, equal for jobs that can be joined.
+    """
 
-    FRESH, WAITING, STARTED, CANCELLED = range(4)
+    NEW, FRESH, WAITING, STARTED, CANCELLED = range(5)
 
-    def __init__(
-        self,
-        feed: Any,
-        wanted: Sequence[str],
-        key: Hashable,
-        rows: int,
-        client: Hashable,
-        owner: Any,
-    ) -> None:
-        self.feed = feed
-        self.wanted = wanted
-        self.key = key
-        self.rows = rows
-        self.client = client
-        self.owner = owner
-        self.queued = 0.0
-        self.state = Job.FRESH
+    # Of the class, since thousands a second are made and most never change them.
+    feed: Any = None
+    wanted: Sequence[str] = ()
+    client: Hashable = None
+    key: Hashable = None
+    rows = 1
+    queued = 0.0
+    state = NEW
 
 
 class FairQueue:

@@ -6,23 +6,24 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from fairlead_serving.batching.feeds import join, split
+from fairlead_serving.batching.feeds import join
 from fairlead_serving.errors import ModelFailureError, RequestError
+from fairlead_serving.outputs import Outputs, Part, split
 
 if TYPE_CHECKING:
     from fairlead_serving.batching.queue import Job
     from fairlead_serving.tensors import Tensor
 
     Run = Callable[[Any, Sequence[str]], list[Tensor]]
-    Result = list[Tensor] | RequestError
+    Result = Part | RequestError
 
 
 class BatchRun:
     """What came of a batch, made where the run should happen.
 
-    `results` holds outputs or an error for each job. `joint` are the outputs of all rows together, None where there
-    are none. `seconds` is how long the model took, None when it failed. `misfit` is true when the outputs did not
-    have a row for each row of the inputs.
+    `results` holds its part of the outputs or an error for each job. `joint` are the outputs of all rows together, None
+    where there are none. `seconds` is how long the model took, None when it failed. `misfit` is true when the outputs
+    did not have a row for each row of the inputs.
     """
 
     __slots__ = ("batch", "began", "joint", "misfit", "results", "rows", "seconds")
@@ -30,7 +31,7 @@ class BatchRun:
     def __init__(self, run: Run, batch: list[Job]) -> None:
         self.batch = batch
         self.rows = sum([job.rows for job in batch])
-        self.joint: list[Tensor] | None = None
+        self.joint: Outputs | None = None
         self.seconds: float | None = None
         self.misfit = False
         self.results: Sequence[Result]
@@ -40,15 +41,12 @@ class BatchRun:
             self.results = [outcome] if len(batch) == 1 else _halved(run, batch)
             return
         self.seconds = time.perf_counter() - self.began
-        if len(batch) == 1:
-            self.results, self.joint = [outcome], outcome
-            return
         parts = split(outcome, [job.rows for job in batch])
         if parts is None:
             self.misfit = True
-            self.results = [_attempt(run, [job]) for job in batch]
+            self.results = [_alone(run, job) for job in batch]
         else:
-            self.results, self.joint = parts, outcome
+            self.results, self.joint = parts, parts[0].outputs
 
 
 def _halved(run: Run, batch: list[Job]) -> list[Result]:
@@ -57,16 +55,21 @@ def _halved(run: Run, batch: list[Job]) -> list[Result]:
     middle = len(batch) // 2
     for half in (batch[:middle], batch[middle:]):
         outcome = _attempt(run, half)
-        if len(half) == 1:
+        if not isinstance(outcome, RequestError):
+            results += split(outcome, [job.rows for job in half]) or [_alone(run, job) for job in half]
+        elif len(half) == 1:
             results.append(outcome)
-        elif isinstance(outcome, RequestError):
-            results += _halved(run, half)
         else:
-            results += split(outcome, [job.rows for job in half]) or [_attempt(run, [job]) for job in half]
+            results += _halved(run, half)
     return results
 
 
-def _attempt(run: Run, batch: list[Job]) -> Result:
+def _alone(run: Run, job: Job) -> Result:
+    outcome = _attempt(run, [job])
+    return outcome if isinstance(outcome, RequestError) else Part(Outputs(outcome))
+
+
+def _attempt(run: Run, batch: list[Job]) -> list[Tensor] | RequestError:
     try:
         return run(join([job.feed for job in batch]), batch[0].wanted)
     except RequestError as error:

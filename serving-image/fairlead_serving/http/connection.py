@@ -7,9 +7,9 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Final, cast
 
-from fairlead_serving.http.messages import CONTINUE, Request, Response, frame
+from fairlead_serving.http.messages import CONTINUE, Request, Response, frame, frame_plain
 from fairlead_serving.http.parsing import RequestParser
-from fairlead_serving.sockets import find_dead_peers
+from fairlead_serving.listening.sockets import find_dead_peers
 
 if TYPE_CHECKING:
     from fairlead_serving.http.inference import HttpCall
@@ -30,6 +30,7 @@ class Connection(asyncio.Protocol):
         "_busy",
         "_client_done",
         "_ending",
+        "_held",
         "_parser",
         "_queue",
         "_server",
@@ -49,11 +50,12 @@ class Connection(asyncio.Protocol):
         self.peer = ""
         self._transport: asyncio.Transport | None = None
         self._queue: deque[Request] = deque()
-        self._parser = RequestParser(self._queue, server.max_body)
+        self._parser = RequestParser(self._queue, server.max_body, server.heads, server.service.room)
         self._until = float("inf")
         self._touched = 0.0
         # An answer is being worked on; the client does not read; our last answer has been given; its last byte came.
-        self._busy = self._stuck = self._ending = self._client_done = False
+        # And: we do not read.
+        self._busy = self._stuck = self._ending = self._client_done = self._held = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Set the connection's lifetime; dead peers are found by TCP itself."""
@@ -75,9 +77,17 @@ class Connection(asyncio.Protocol):
         """Parse what came, then answer."""
         if self._ending or self._parser.broken:
             return
-        self._touched = time.perf_counter()
-        self._parser.feed(data, self._touched)
-        self._serve()
+        self._touched = now = time.perf_counter()
+        request = None if self._busy or self._queue or self._stuck else self._parser.known(data, now)
+        if request is None:
+            self._parser.feed(data, now)
+            self._serve()
+        else:
+            response = self._server.answer(request, self)
+            if response is None:
+                self._busy = True
+            elif self._transport is not None:
+                self._send(self._transport, request, response)
 
     def eof_received(self) -> bool:
         """Keep a half-closed connection for the answers that its client waits for."""
@@ -136,13 +146,22 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.close()
 
-    def answered(self, request: Request, response: Response) -> None:
-        """Take an answer that was worked on beside the loop."""
+    def answered(self, request: Request, response: Response | bytes) -> None:
+        """Take an answer that was worked on for a while; bytes are that of a 200 with JSON and nothing else to say."""
         self._busy = False
         self.call = None
-        self._touched = time.perf_counter()
-        if self._transport is not None:
-            self._send(self._transport, request, response)
+        self._touched = now = time.perf_counter()
+        transport = self._transport
+        if transport is None:
+            return
+        if type(response) is bytes:
+            if request.head.simple and now <= self._until and not self._server.dataplane.draining:
+                transport.write(frame_plain(response, now))
+            else:
+                self._send(transport, request, Response(200, response))
+        else:
+            self._send(transport, request, cast("Response", response))
+        if self._queue or self._held or self._client_done or self._parser.expects:
             self._serve()
 
     def _serve(self) -> None:
@@ -170,13 +189,16 @@ class Connection(asyncio.Protocol):
         if self._client_done and self.idle:
             transport.close()
         elif self._stuck or len(self._queue) >= _MAX_WAITING:
+            self._held = True
             transport.pause_reading()
-        elif not transport.is_reading():
+        elif self._held:
+            self._held = False
             transport.resume_reading()
 
     def _send(self, transport: asyncio.Transport, request: Request, response: Response) -> None:
-        close = request.problem is not None or not request.keep_alive or self._retires()
-        transport.write(frame(response, close=close, old=request.old, head=request.method == b"HEAD"))
+        head = request.head
+        close = request.problem is not None or not head.keep_alive or self._retires()
+        transport.write(frame(response, close=close, old=head.old, head=head.method == b"HEAD"))
         if close:
             self._end(transport)
 
@@ -184,7 +206,7 @@ class Connection(asyncio.Protocol):
         """Whether this answer should be the last: old age or the drain, but not while another request is here."""
         if self._queue or self._parser.partial:
             return False
-        return self._server.draining or time.perf_counter() > self._until
+        return self._touched > self._until or self._server.dataplane.draining
 
     def _end(self, transport: asyncio.Transport) -> None:
         self._ending = True
@@ -195,6 +217,7 @@ class Connection(asyncio.Protocol):
         # TLS cannot be closed half: there the client closes, or we do in the end.
         if transport.can_write_eof():
             transport.write_eof()
-        if not transport.is_reading():
+        if self._held:
+            self._held = False
             transport.resume_reading()
         self._server.loop.call_later(_LINGER_SECONDS, self.abandon)

@@ -7,7 +7,8 @@ from typing import Final
 
 import httptools
 
-from fairlead_serving.http.messages import Request, error_response
+from fairlead_serving.http.messages import NO_TRACE, Head, Request, error_response
+from fairlead_serving.room import LARGE_BYTES, NO_ROOM, Charge, Room
 
 MAX_HEADER_BYTES: Final = 32 * 1024
 _MAX_DIGITS: Final = 18
@@ -21,8 +22,37 @@ _WATCHED: Final = frozenset(
         b"expect",
         b"host",
         b"inference-header-content-length",
+        b"traceparent",
+        b"tracestate",
+        b"transfer-encoding",
     )
 )
+_END: Final = b"\r\n\r\n"
+_MOST_HEADS: Final = 512
+_LONGEST_HEAD: Final = 2048
+
+
+class KnownHeads(dict[bytes, tuple[Head, int]]):
+    """Heads that have been parsed, by their bytes, each with the size of the body behind it.
+
+    A client's requests differ in their bodies, hardly in what stands before. What was valid once is so the next time.
+    """
+
+    def learn(self, data: bytes, request: Request) -> None:
+        """Remember the head of a request that came as this, whole and alone."""
+        if request.head.trace is not NO_TRACE:
+            # It is another one each time.
+            return
+        size = len(request.body)
+        raw = data[: len(data) - size]
+        if len(raw) > _LONGEST_HEAD or not raw.endswith(_END) or raw.find(_END) != len(raw) - len(_END):
+            return
+        if len(self) >= _MOST_HEADS:
+            self.clear()
+        self[raw] = (request.head, size)
+
+
+_LATER: Final = ("Retry-After", "1")
 
 
 class _Refused(Exception):  # noqa: N818  no error of ours: it stops httptools from within its own callback
@@ -41,14 +71,17 @@ class RequestParser:
 
     __slots__ = (
         "_body",
+        "_charge",
         "_has_host",
+        "_head",
         "_header_bytes",
+        "_heads",
         "_max_body",
         "_more",
         "_now",
         "_parser",
         "_queue",
-        "_request",
+        "_room",
         "_size",
         "began",
         "broken",
@@ -57,12 +90,15 @@ class RequestParser:
         "partial",
     )
 
-    def __init__(self, queue: deque[Request], max_body: int) -> None:
+    def __init__(self, queue: deque[Request], max_body: int, heads: KnownHeads, room: Room | None = None) -> None:
         self._parser = httptools.HttpRequestParser(self)
         self._queue = queue
+        self._heads = heads
         self._max_body = max_body
         self._now = 0.0
-        self._request = Request()
+        self._head = Head()
+        self._room = room or Room()
+        self._charge: Charge | None = None  # of a large body
         self._body = b""
         self._more: bytearray | None = None
         self._size = 0
@@ -74,42 +110,60 @@ class RequestParser:
         self.in_header = False
         self.partial = False
 
+    def known(self, data: bytes, now: float) -> Request | None:
+        """Return the request if this is one, whole and alone, with a head that has been parsed before."""
+        end = data.find(_END) + 4
+        found = self._heads.get(data[:end])
+        if found is None or len(data) != end + found[1] or self.partial:
+            return None
+        return Request(found[0], data[end:], now)
+
     def feed(self, data: bytes, now: float) -> None:
         """Parse what has come in at a time of the caller's clock."""
-        self._now = now
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            # A wish to change the protocol may be ignored. The request is in the queue; HTTP/1.1 goes on behind it.
-            self._parser = httptools.HttpRequestParser(self)
-            rest = data[upgrade.args[0] :]
-            if rest:
-                self.feed(rest, now)
-        except httptools.HttpParserCallbackError as error:
-            if not isinstance(error.__context__, _Refused):
-                raise
-        except httptools.HttpParserError as error:
-            self.refuse(400, f"malformed HTTP: {error}")
-        else:
-            if self.in_header and self.began < now:
-                self._limit_header(len(data))
+        if self.partial:
+            self._parse(data, now)
+            return
+        queue, before = self._queue, len(self._queue)
+        self._parse(data, now)
+        if len(queue) == before + 1 and queue[-1].problem is None and self._head.simple:
+            self._heads.learn(data, queue[-1])
 
-    def refuse(self, status: int, message: str) -> None:
+    def _parse(self, data: bytes, now: float) -> None:
+        self._now = now
+        rest: bytes | memoryview = data
+        while rest:
+            try:
+                self._parser.feed_data(rest)
+            except httptools.HttpParserUpgrade as upgrade:
+                # A wish to change the protocol may be ignored. The request is in the queue; HTTP/1.1 goes on behind it.
+                self._parser = httptools.HttpRequestParser(self)
+                self._head.simple = False
+                rest = memoryview(rest)[upgrade.args[0] :]
+                continue
+            except httptools.HttpParserCallbackError:
+                if not self.broken:
+                    raise
+            except httptools.HttpParserError as error:
+                self.refuse(400, f"malformed HTTP: {error}")
+            else:
+                if self.in_header and self.began < now:
+                    self._limit_header(len(rest))
+            return
+
+    def refuse(self, status: int, message: str, *headers: tuple[str, str]) -> None:
         """Give up on the request that is coming in, and on whatever follows it."""
-        request = Request()
-        request.target = self._request.target
-        if request.target:
-            request.method = self._parser.get_method()
-        request.arrived = self._now
-        request.problem = error_response(status, message)
+        head = Head()
+        head.target = self._head.target
+        if head.target:
+            head.method = self._parser.get_method()
         self.broken = True
         self.partial = self.in_header = self.expects = False
-        self._body, self._more = b"", None
-        self._queue.append(request)
+        self._body, self._more, self._charge = b"", None, None
+        self._queue.append(Request(head, b"", self._now, error_response(status, message, *headers)))
 
     def on_message_begin(self) -> None:
         """Start a request; called by httptools, as all that follow."""
-        self._request = Request()
+        self._head = Head()
         self._header_bytes = self._size = 0
         self._has_host = False
         self.began = self._now
@@ -117,7 +171,7 @@ class RequestParser:
 
     def on_url(self, url: bytes) -> None:
         """Take a piece of the request's target."""
-        self._request.target += url
+        self._head.target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Count a header line, and look at the few that matter."""
@@ -128,15 +182,16 @@ class RequestParser:
 
     def on_headers_complete(self) -> None:
         """Decide whether the request is welcome before its body comes."""
-        request = self._request
+        head = self._head
         parser = self._parser
-        request.method = parser.get_method()
-        request.keep_alive = parser.should_keep_alive()
-        request.old = parser.get_http_version() == "1.0"
+        head.method = parser.get_method()
+        head.keep_alive = parser.should_keep_alive()
+        head.old = parser.get_http_version() == "1.0"
+        head.simple = head.simple and head.keep_alive and not head.old and head.method != b"HEAD"
         self.in_header = False
-        if self._header_bytes + len(request.target) > MAX_HEADER_BYTES:
+        if self._header_bytes + len(head.target) > MAX_HEADER_BYTES:
             self._stop(431, f"the header is larger than {MAX_HEADER_BYTES} bytes")
-        if request.old:
+        if head.old:
             self.expects = False
         elif not self._has_host:
             self._stop(400, "an HTTP/1.1 request needs a Host header")
@@ -154,16 +209,26 @@ class RequestParser:
         self._size += len(body)
         if self._size > self._max_body:
             self._stop(413, self._too_large())
+        if self._size > LARGE_BYTES:
+            self._hold(len(body))
 
     def on_message_complete(self) -> None:
         """Put the whole request into the queue."""
-        request = self._request
+        body = b""
         if self._size:
-            request.body = self._body if self._more is None else bytes(self._more)
+            body = self._body if self._more is None else bytes(self._more)
             self._body, self._more = b"", None
-        request.arrived = self._now
         self.partial = self.expects = False
-        self._queue.append(request)
+        self._queue.append(Request(self._head, body, self._now))
+        if self._charge is not None:
+            self._queue[-1].charge, self._charge = self._charge, None
+
+    def _hold(self, size: int) -> None:
+        """Count a piece of a large body, which is refused where there is no room for it."""
+        if self._charge is None:
+            self._charge, size = Charge(self._room), self._size
+        if not self._charge.grow(size):
+            self._stop(503, NO_ROOM, _LATER)
 
     def _limit_header(self, size: int) -> None:
         """Bound what httptools keeps of a header that never ends."""
@@ -175,26 +240,48 @@ class RequestParser:
         if name == b"host":
             self._has_host = True
         elif name == b"content-length":
-            # httptools has seen to it that these are digits only.
-            if len(value) > _MAX_DIGITS or int(value) > self._max_body:
-                self._stop(413, self._too_large())
+            self._announced(value)
         elif name == b"accept":
-            self._request.accept = value.decode("latin-1")
+            self._head.accept = value.decode("latin-1")
         elif name == b"accept-encoding":
-            self._request.accept_encoding = value.decode("latin-1")
+            self._head.accept_encoding = value.decode("latin-1")
         elif name == b"content-encoding":
-            known = self._request.encoding
-            self._request.encoding = (known + ", " if known else "") + value.decode("latin-1").lower()
+            known = self._head.encoding
+            self._head.encoding = (known + ", " if known else "") + value.decode("latin-1").lower()
         elif name == b"inference-header-content-length":
-            self._request.json_size = value
-        elif value.lower() == b"100-continue":
-            self.expects = True
+            self._head.json_size = value
+        elif name == b"transfer-encoding":
+            self._head.simple = False
+        elif name == b"expect":
+            self._expect(value)
         else:
+            self._note_trace(name, value)
+
+    def _expect(self, value: bytes) -> None:
+        if value.lower() != b"100-continue":
             self._stop(417, "only 100-continue can be expected")
+        self.expects = True
+        self._head.simple = False
+
+    def _note_trace(self, name: bytes, value: bytes) -> None:
+        """Keep where the client says that the request belongs in a trace. Two parents make none that is valid."""
+        parent, state = self._head.trace
+        if name == b"traceparent":
+            self._head.trace = (parent + value, state)
+        else:
+            self._head.trace = (parent, state + b"," + value if state else value)
+
+    def _announced(self, length: bytes) -> None:
+        """Refuse a body that would be too large, or for which there is no room, before it comes."""
+        # httptools has seen to it that these are digits only.
+        if len(length) > _MAX_DIGITS or int(length) > self._max_body:
+            self._stop(413, self._too_large())
+        if int(length) > LARGE_BYTES and not self._room.fits(int(length)):
+            self._stop(503, NO_ROOM, _LATER)
 
     def _too_large(self) -> str:
         return f"the body is larger than {self._max_body} bytes"
 
-    def _stop(self, status: int, message: str) -> None:
-        self.refuse(status, message)
+    def _stop(self, status: int, message: str, *headers: tuple[str, str]) -> None:
+        self.refuse(status, message, *headers)
         raise _Refused

@@ -8,17 +8,17 @@ from urllib.parse import quote, unquote
 import httptools
 
 from fairlead_serving.errors import RequestError, readable
-from fairlead_serving.exposition import Exposition
 from fairlead_serving.http.inference import HttpCall, V1Call
 from fairlead_serving.http.messages import Response, error_response, json_response
+from fairlead_serving.metrics.exposition import Exposition
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fairlead_serving.dataplane import Dataplane
     from fairlead_serving.feedback import Feedback
-    from fairlead_serving.http.messages import Request
-    from fairlead_serving.metrics import Metrics
+    from fairlead_serving.http.messages import Head, Request
+    from fairlead_serving.metrics.counters import Metrics
 
     Handler = Callable[[Request], Response]
 
@@ -38,7 +38,11 @@ class Router:
         plain = f"/v2/models/{quote(name, safe='')}"
         versioned = f"{plain}/versions/{quote(version, safe='')}"
         self._get: dict[bytes, Handler] = {
+            # By this KServe's client asks whether a server of V1 is alive.
+            b"/": self._alive,
             b"/v2": self._server,
+            # The protocol's text has it without the slash, its OpenAPI document with it.
+            b"/v2/": self._server,
             b"/v2/health/live": self._live,
             b"/v2/health/ready": self._ready,
             b"/metrics": self._scrape,
@@ -50,37 +54,37 @@ class Router:
         self._post: dict[bytes, Handler] = {f"{base}/feedback".encode(): self._judge for base in (plain, versioned)}
         old = plain.replace("/v2", "/v1", 1)
         self._get[old.encode()] = self._model_ready
-        self.calls: dict[bytes, type[HttpCall]] = {f"{base}/infer".encode(): HttpCall for base in (plain, versioned)}
+        self._calls: dict[bytes, type[HttpCall]] = {f"{base}/infer".encode(): HttpCall for base in (plain, versioned)}
         # As it is written, and as _normal writes it.
-        self.calls |= {f"{old}{colon}predict".encode(): V1Call for colon in (":", "%3A")}
+        self._calls |= {f"{old}{colon}predict".encode(): V1Call for colon in (":", "%3A")}
 
-    def is_inference(self, request: Request) -> bool:
-        """Whether this is an inference request for our model; a path in an unusual spelling is put right."""
-        if request.target in self.calls:
-            return request.method == b"POST"
-        if request.target not in self._get:
-            request.target = _normal(request.target)
-            return request.target in self.calls and request.method == b"POST"
-        return False
+    def route(self, head: Head) -> None:
+        """Note whether this is an inference request for our model; a path in an unusual spelling is put right."""
+        if head.target not in self._calls and head.target not in self._get:
+            head.target = _normal(head.target)
+        if head.method == b"POST":
+            head.call = self._calls.get(head.target)
+        head.routed = True
 
-    def was_meant_as_inference(self, request: Request) -> bool:
+    def was_meant_as_inference(self, head: Head) -> bool:
         """Whether a request that cannot be served was to be inference, perhaps of another model or version."""
         return (
-            request.method == b"POST"
-            and request.target.startswith((b"/v2/models/", b"/v1/models/"))
-            and request.target.endswith((b"/infer", b":predict", b"%3Apredict"))
+            head.method == b"POST"
+            and head.target.startswith((b"/v2/models/", b"/v1/models/"))
+            and head.target.endswith((b"/infer", b":predict", b"%3Apredict"))
         )
 
     def answer(self, request: Request) -> Response:
         """Answer what is not inference."""
-        handler = self._get.get(request.target)
+        head = request.head
+        handler = self._get.get(head.target)
         if handler is None:
-            handler = self._post.get(request.target)
-            if request.target in self.calls or (handler is not None and request.method != b"POST"):
+            handler = self._post.get(head.target)
+            if head.target in self._calls or (handler is not None and head.method != b"POST"):
                 return error_response(405, "use POST here", ("Allow", "POST"))
             if handler is None:
-                return error_response(404, self._unknown(request.target))
-        elif request.method not in _GET:
+                return error_response(404, self._unknown(head.target))
+        elif head.method not in _GET:
             return error_response(405, "use GET here", ("Allow", "GET, HEAD"))
         try:
             return handler(request)
@@ -89,6 +93,9 @@ class Router:
 
     def _server(self, _: Request) -> Response:
         return json_response(200, self._dataplane.server_metadata())
+
+    def _alive(self, _: Request) -> Response:
+        return json_response(200, {"status": "alive"})
 
     def _live(self, _: Request) -> Response:
         return json_response(200, {"live": True})
@@ -114,7 +121,7 @@ class Router:
         return json_response(200, self._feedback.receive(request.body))
 
     def _scrape(self, request: Request) -> Response:
-        body, content_type = self._exposition.text(request.accept)
+        body, content_type = self._exposition.text(request.head.accept)
         return Response(200, body, content_type)
 
     def _unknown(self, target: bytes) -> str:

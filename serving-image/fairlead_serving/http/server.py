@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
+from fairlead_serving.errors import LoadError
 from fairlead_serving.http.connection import Connection
+from fairlead_serving.http.parsing import KnownHeads
 from fairlead_serving.http.router import Router
-from fairlead_serving.listener import Listener
+from fairlead_serving.listening.listener import Listener
+from fairlead_serving.protocol.v2response import ResponseWriter
 
 if TYPE_CHECKING:
     from fairlead_serving.dataplane import Dataplane
     from fairlead_serving.http.messages import Request, Response
-    from fairlead_serving.listener import ConnectionLimits
-    from fairlead_serving.metrics import Metrics
+    from fairlead_serving.listening.listener import ConnectionLimits
+    from fairlead_serving.metrics.counters import Metrics
+    from fairlead_serving.models.base import Model
     from fairlead_serving.service import Service
+
+_OVERLOADED: Final = 503
 
 
 class HttpServer(Listener):
@@ -23,6 +29,14 @@ class HttpServer(Listener):
         """Prepare. Must be called on the event loop."""
         super().__init__(dataplane, metrics, service, limits)
         self._router = Router(dataplane, metrics, service.feedback)
+        self.heads = KnownHeads()
+        self.writer = ResponseWriter(dataplane.identity.model, dataplane.identity.version)
+
+    async def take_routes(self, model: Model) -> None:
+        """Take note of a loaded model; only RoutedServer serves routes. Raises LoadError where there are some."""
+        if getattr(model, "routes", None) is not None:
+            message = "the model has routes of its own, for which its format has to be named: set modelFormat to python"
+            raise LoadError(message)
 
     def accept(self) -> Connection:
         """Return a new connection's protocol."""
@@ -32,6 +46,7 @@ class HttpServer(Listener):
         """Forget what a connection that has gone was waiting for."""
         if connection.call is not None:
             self.service.cancel(connection.call)
+            connection.call = None
 
     def half_closed(self, connection: Connection) -> None:
         """Take a client that sends no more for one that has gone if its request still waits for the model.
@@ -43,12 +58,16 @@ class HttpServer(Listener):
 
     def answer(self, request: Request, connection: Connection) -> Response | None:
         """Answer at once, or return None and call `connection.answered` later."""
-        if request.problem is None and self._router.is_inference(request):
-            self.brings_inference(connection)
-            kind = self._router.calls[request.target]
-            connection.call = kind(request, connection, self.dataplane, self.max_body)
-            return cast("Response | None", self.service.start(connection.call))
+        head = request.head
+        if request.problem is None:
+            if not head.routed:
+                self._router.route(head)
+            if head.call is not None:
+                if not connection.carries_inference:
+                    self.brings_inference(connection)
+                connection.call = call = head.call(request, connection, self)
+                return cast("Response | None", self.service.start(call))
         response = request.problem or self._router.answer(request)
-        if self._router.was_meant_as_inference(request):
-            self.service.refused(request.arrived)
+        if self._router.was_meant_as_inference(head):
+            self.service.refused(request.arrived, overloaded=response.status == _OVERLOADED)
         return response

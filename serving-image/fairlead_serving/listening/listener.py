@@ -8,13 +8,11 @@ import time
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
-from fairlead_serving.dataplane import State
-
 if TYPE_CHECKING:
     import ssl
 
     from fairlead_serving.dataplane import Dataplane
-    from fairlead_serving.metrics import Metrics
+    from fairlead_serving.metrics.counters import Metrics
     from fairlead_serving.service import Service
 
 _BACKLOG: Final = 4096
@@ -68,6 +66,7 @@ class Listener(ABC):
         """Prepare the server. Must be called on the event loop."""
         self.loop = asyncio.get_running_loop()
         self.max_body = limits.max_body
+        self.scheme = "http"
         self.dataplane = dataplane
         self.service = service
         self._metrics = metrics
@@ -90,6 +89,7 @@ class Listener(ABC):
 
         Where the port is shared with other processes, the kernel spreads the connections over them.
         """
+        self.scheme = "https" if tls else "http"
         self._listener = await self.loop.create_server(
             self.accept,
             host,
@@ -121,7 +121,7 @@ class Listener(ABC):
     @property
     def draining(self) -> bool:
         """Whether each connection should come to its end with its next answer."""
-        return self.dataplane.state is State.DRAINING
+        return self.dataplane.draining
 
     def opened(self, connection: ClientConnection) -> float:
         """Register a connection and return when it becomes too old."""

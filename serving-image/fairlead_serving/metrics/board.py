@@ -13,6 +13,8 @@ import os
 from typing import Final
 
 OUTCOMES: Final = ("success", "client_error", "server_error", "rejected", "cancelled")
+# What became of requests to a model's own routes: the class of the status, or the client had gone.
+ROUTE_OUTCOMES: Final = ("2xx", "3xx", "4xx", "5xx", "cancelled")
 SECONDS_EDGES: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 ROWS_EDGES: Final = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
 SCORE_EDGES: Final = 19
@@ -43,10 +45,17 @@ CLOSED: Final = OPENED + 1
 IN_FLIGHT: Final = CLOSED + 1
 LOAD_SECONDS: Final = IN_FLIGHT + 1
 DROPPED_LINES: Final = LOAD_SECONDS + 1
-STARTS: Final = DROPPED_LINES + 1
-PROCESS: Final = STARTS + 1
-NATIVE: Final = PROCESS + 1
-_SLOT: Final = NATIVE + NATIVE_BUCKETS
+DROPPED_SPANS: Final = DROPPED_LINES + 1
+STARTS: Final = DROPPED_SPANS + 1
+HANGS: Final = STARTS + 1
+PROCESS: Final = HANGS + 1
+# Signs of life of the event loop, counted twice a second.
+TURNS: Final = PROCESS + 1
+NATIVE: Final = TURNS + 1
+ROUTES: Final = NATIVE + NATIVE_BUCKETS
+ROUTE_SECONDS: Final = ROUTES + len(ROUTE_OUTCOMES)
+FALLBACKS: Final = ROUTE_SECONDS + len(SECONDS_EDGES) + 2
+_SLOT: Final = FALLBACKS + 1
 
 # A prediction that is remembered for feedback, see feedback.py.
 ENTRY_BYTES: Final = 16
@@ -94,13 +103,17 @@ class Board:
         """Return all numbers, each summed over the workers."""
         return [sum(numbers) for numbers in zip(*map(self.slot, range(self.workers)), strict=True)]
 
-    def bury(self, worker: int) -> None:
-        """Settle what a dead worker has left: its connections are closed, and what it was answering has failed."""
+    def bury(self, worker: int, *, hung: bool = False) -> None:
+        """Settle what a dead worker has left: its connections are closed, and what it was answering has failed.
+
+        `hung` is whether it was ended because it hung.
+        """
         slot = self.slot(worker)
         slot[REQUESTS + OUTCOMES.index("server_error")] += slot[IN_FLIGHT]
         slot[IN_FLIGHT] = 0
         slot[CLOSED] = slot[OPENED]
         slot[PROCESS] = 0
+        slot[HANGS] += hung
 
     def labels(self) -> dict[str, int]:
         """Return all classes known to any worker, with the index of their number in a slot."""

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
-from bisect import bisect_left
+import threading
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Sequence
-from math import ceil, isfinite, log2
+from math import isfinite
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from fairlead_serving import board as at
-from fairlead_serving.board import Board
-from fairlead_serving.summary import input_bin
+from fairlead_serving.metrics import board as at
+from fairlead_serving.metrics.board import Board
+from fairlead_serving.metrics.summary import input_bin
+from fairlead_serving.outputs import Outputs, Part
 
 if TYPE_CHECKING:
     from fairlead_serving.batching.run import BatchRun
@@ -28,19 +30,24 @@ VALUE_EDGES: Final = (
 )
 _OUTCOMES: Final = {name: at.REQUESTS + position for position, name in enumerate(at.OUTCOMES)}
 _SECONDS: Final = at.SECONDS_EDGES
-_A_DOUBLING: Final = 1 << at.NATIVE_SCHEMA
 _SECONDS_SUM: Final = len(_SECONDS) + 1
+_SUCCESS: Final = _OUTCOMES["success"]
+_SECONDS_SUM_AT: Final = at.DURATION + _SECONDS_SUM
+_NATIVE_EDGES: Final = tuple(
+    2 ** ((at.NATIVE_FIRST + step) / (1 << at.NATIVE_SCHEMA)) for step in range(at.NATIVE_BUCKETS - 1)
+)
 _ROWS_SUM: Final = len(at.ROWS_EDGES) + 1
 _SCORE_SUM: Final = at.SCORE_EDGES + 1
-# Scores and inputs cost some microseconds to sum up, so that not more than 500 runs a second are looked at.
-_SAMPLE_PAUSE: Final = 0.002
+# Scores and inputs cost some microseconds to sum up, so that not more than 100 runs a second are looked at.
+_SAMPLE_PAUSE: Final = 0.01
+_FEW_CLASSES: Final = 4
 _FEW: Final = 8
 _TABLE: Final = 2
 _MAX_CACHED: Final = 1000
 
 
 class Metrics:
-    """The counters of one worker process. Only the event loop's thread may change them."""
+    """The counters of one worker process. Only the event loop's thread may change them, but for what is dropped."""
 
     def __init__(self, model: str, version: str, revision: str, board: Board | None = None, worker: int = 0) -> None:
         """Count into a worker's slot of a board; by default into a board of its own."""
@@ -48,10 +55,12 @@ class Metrics:
         self.board = board or Board()
         self.info: tuple[str, str] | None = None  # digest and format, once a model is loaded
         self.classifies = False
+        self.has_routes = self.falls_back = False
         self._slot = self.board.slot(worker)
         self._classes: dict[object, int] = {}
         self._next_sample = 0.0
         self._in_flight = 0
+        self._drops = threading.Lock()
 
     def begun(self) -> None:
         """Note that this process is the worker from now on."""
@@ -77,6 +86,18 @@ class Metrics:
         self._slot[at.IN_FLIGHT] = self._in_flight
         self.finished(outcome, seconds)
 
+    def succeeded(self, durations: Sequence[float]) -> None:
+        """Count the end of requests that `started` and were answered, after so many seconds each."""
+        slot = self._slot
+        self._in_flight -= len(durations)
+        slot[at.IN_FLIGHT] = self._in_flight
+        slot[_SUCCESS] += len(durations)
+        slot[_SECONDS_SUM_AT] += sum(durations)
+        if durations:
+            ordered = sorted(durations)
+            _spread(slot, at.DURATION, _SECONDS, ordered)
+            _spread(slot, at.NATIVE, _NATIVE_EDGES, ordered)
+
     def finished(self, outcome: str, seconds: float) -> None:
         """Count one inference request, whatever became of it."""
         slot = self._slot
@@ -85,9 +106,19 @@ class Metrics:
             # It took no time, and would make a model that refuses everything look fast.
             return
         slot[at.DURATION + bisect_left(_SECONDS, seconds)] += 1
-        slot[at.DURATION + _SECONDS_SUM] += seconds
-        index = ceil(log2(seconds) * _A_DOUBLING) - at.NATIVE_FIRST if seconds > 0 else 0
-        slot[at.NATIVE + min(max(index, 0), at.NATIVE_BUCKETS - 1)] += 1
+        slot[_SECONDS_SUM_AT] += seconds
+        slot[at.NATIVE + bisect_left(_NATIVE_EDGES, seconds)] += 1
+
+    def routed(self, outcome: str, seconds: float) -> None:
+        """Count one request to a route of the model's own, by the class of its status, such as `2xx`."""
+        slot = self._slot
+        slot[at.ROUTES + at.ROUTE_OUTCOMES.index(outcome)] += 1
+        slot[at.ROUTE_SECONDS + bisect_left(_SECONDS, seconds)] += 1
+        slot[at.ROUTE_SECONDS + _SECONDS_SUM] += seconds
+
+    def fell_back(self) -> None:
+        """Count one answer of the fallback."""
+        self._slot[at.FALLBACKS] += 1
 
     def connection_opened(self) -> None:
         """Count a connection that brought its first inference request."""
@@ -97,9 +128,19 @@ class Metrics:
         """Count the end of such a connection."""
         self._slot[at.CLOSED] += 1
 
-    def dropped_line(self) -> None:
-        """Count a line of the access or prediction log that nobody took in time."""
-        self._slot[at.DROPPED_LINES] += 1
+    def dropped_lines(self, count: int = 1) -> None:
+        """Count lines of the access or prediction log that nobody took in time; from any thread."""
+        with self._drops:
+            self._slot[at.DROPPED_LINES] += count
+
+    def dropped_spans(self, count: int) -> None:
+        """Count spans of traces that could not be sent; from any thread."""
+        with self._drops:
+            self._slot[at.DROPPED_SPANS] += count
+
+    def turned(self) -> None:
+        """Give a sign of life of the event loop, for the supervisor."""
+        self._slot[at.TURNS] += 1
 
     def feedback(self, result: str) -> None:
         """Count feedback on one prediction: right, wrong or, where that is not known any more, unmatched."""
@@ -111,25 +152,28 @@ class Metrics:
         slot = self._slot
         slot[at.ROWS + bisect_left(at.ROWS_EDGES, run.rows)] += 1
         slot[at.ROWS + _ROWS_SUM] += run.rows
-        self._count_waits([run.began - job.queued for job in run.batch])
+        self._count_waits(run.began, [job.queued for job in run.batch])
         sampled = run.began >= self._next_sample
-        for outputs in [run.joint] if run.joint else run.results:
-            if isinstance(outputs, list):
-                self.predicted(outputs, scored=sampled)
+        if run.joint is not None:
+            self.predicted(run.joint, scored=sampled)
+        else:
+            for result in run.results:
+                if isinstance(result, Part):
+                    self.predicted(Outputs(result.tensors), scored=sampled)
         if sampled:
             self._next_sample = run.began + _SAMPLE_PAUSE
             found = input_bin(run.batch[0].feed)
             if found is not None:
                 slot[at.INPUTS + found] += 1
 
-    def predicted(self, outputs: Sequence[Tensor], *, scored: bool = True) -> None:
+    def predicted(self, outputs: Outputs, *, scored: bool = True) -> None:
         """Count the predictions in the outputs of one run: by class or by value and, if `scored`, by score."""
-        first = outputs[0]
-        values = first.array.ravel().tolist()
+        first = outputs.tensors[0]
+        values = outputs.values[0]
         if self.classifies:
             self._count_classes(values)
         if scored:
-            self._count_scores(outputs)
+            self._count_scores(outputs.tensors)
         if first.datatype == "BYTES":
             return
         total = sum(values)
@@ -139,17 +183,25 @@ class Metrics:
         self._slot[at.VALUE_SUM] += total
         self._slot[at.VALUE_COUNT] += len(values)
 
-    def _count_waits(self, waits: Sequence[float]) -> None:
+    def _count_waits(self, began: float, queued: Sequence[float]) -> None:
         slot = self._slot
-        if max(waits) <= _SECONDS[0]:
-            slot[at.QUEUE] += len(waits)
+        slot[at.QUEUE + _SECONDS_SUM] += began * len(queued) - sum(queued)
+        if began - min(queued) <= _SECONDS[0]:
+            slot[at.QUEUE] += len(queued)
         else:
-            for wait in waits:
-                slot[at.QUEUE + bisect_left(_SECONDS, wait)] += 1
-        slot[at.QUEUE + _SECONDS_SUM] += sum(waits)
+            _spread(slot, at.QUEUE, _SECONDS, sorted([began - each for each in queued]))
 
     def _count_classes(self, values: Sequence[object]) -> None:
         known, slot = self._classes, self._slot
+        if len(known) <= _FEW_CLASSES:
+            left = len(values)
+            for value, place in known.items():
+                count = values.count(value)
+                slot[place] += count
+                left -= count
+            if not left:
+                return
+            values = [value for value in values if value not in known]
         for value, count in [(values[0], 1)] if len(values) == 1 else Counter(values).items():
             index = known.get(value)
             if index is None:
@@ -178,6 +230,16 @@ class Metrics:
         for position in np.flatnonzero(counts).tolist():
             slot[at.SCORE + position] += int(counts[position])
         slot[at.SCORE + _SCORE_SUM] += float(finite.sum())
+
+
+def _spread(slot: memoryview[float], first: int, edges: Sequence[float], ordered: Sequence[float]) -> None:
+    """Count values, the smallest first, into a histogram's buckets; most often all are in a few neighbours."""
+    done, bucket = 0, 0
+    while done < len(ordered):
+        bucket = bisect_left(edges, ordered[done], bucket)
+        below = bisect_right(ordered, edges[bucket], done) if bucket < len(edges) else len(ordered)
+        slot[first + bucket] += below - done
+        done = below
 
 
 def _probabilities(scores: Array) -> Sequence[float]:

@@ -16,14 +16,14 @@ from prometheus_client.core import (
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from fairlead_serving import board as at
-from fairlead_serving import protobufmetrics
-from fairlead_serving.metrics import OTHER, PROBABILITY_EDGES, VALUE_EDGES
-from fairlead_serving.processes import families
-from fairlead_serving.protobufmetrics import Native
+from fairlead_serving.metrics import board as at
+from fairlead_serving.metrics import protobuf
+from fairlead_serving.metrics.counters import OTHER, PROBABILITY_EDGES, VALUE_EDGES
+from fairlead_serving.metrics.processes import families
+from fairlead_serving.metrics.protobuf import Native
 
 if TYPE_CHECKING:
-    from fairlead_serving.metrics import Metrics
+    from fairlead_serving.metrics.counters import Metrics
 
 _IDENTITY: Final = ("model", "version", "revision")
 
@@ -41,8 +41,8 @@ class Exposition(Collector):
 
     def text(self, accept: str) -> tuple[bytes, str]:
         """Return the metrics, with their content type, in the format a scraper's Accept header asks for."""
-        if protobufmetrics.accepted(accept):
-            return protobufmetrics.encode(self.collect(), [self._native()]), protobufmetrics.CONTENT_TYPE
+        if protobuf.accepted(accept):
+            return protobuf.encode(self.collect(), [self._native()]), protobuf.CONTENT_TYPE
         encode, content_type = choose_encoder(accept)
         return encode(self._registry), content_type
 
@@ -69,6 +69,7 @@ class Exposition(Collector):
         yield from self._request_families(totals)
         yield from self._connection_families(totals)
         yield from self._prediction_families(totals)
+        yield from self._route_families(totals)
         yield from self._model_families()
         yield from families([int(pid) for pid in self._board.column(at.PROCESS) if pid])
 
@@ -93,6 +94,8 @@ class Exposition(Collector):
         yield self._counter("fairlead_connections_closed", "Of these, the ones that ended.", totals[at.CLOSED])
         text = "Access and prediction log lines dropped because they were not taken in time."
         yield self._counter("fairlead_log_lines_dropped", text, totals[at.DROPPED_LINES])
+        text = "Spans of traces dropped because they could not be sent, or not in time."
+        yield self._counter("fairlead_trace_spans_dropped", text, totals[at.DROPPED_SPANS])
 
     def _prediction_families(self, totals: list[float]) -> Iterator[Metric]:
         values = SummaryMetricFamily(
@@ -117,6 +120,17 @@ class Exposition(Collector):
         text = "Feedback on requests that were not answered here, or too long ago."
         yield self._counter("fairlead_feedback_unmatched", text, totals[at.UNMATCHED])
 
+    def _route_families(self, totals: list[float]) -> Iterator[Metric]:
+        if self._metrics.falls_back:
+            text = "Of the successful requests, those that the fallback answered."
+            yield self._counter("fairlead_fallback", text, totals[at.FALLBACKS])
+        if self._metrics.has_routes:
+            outcomes = dict(zip(at.ROUTE_OUTCOMES, totals[at.ROUTES :], strict=False))
+            text = "Requests to the model's own routes, by class of status."
+            yield self._counters("fairlead_route_requests", text, "code", outcomes)
+            text = "Seconds from a whole request to one of these routes to the end of its answer."
+            yield self._histogram("fairlead_route_duration_seconds", text, totals[at.ROUTE_SECONDS :], at.SECONDS_EDGES)
+
     def _model_families(self) -> Iterator[Metric]:
         if self._metrics.info is not None:
             info = GaugeMetricFamily("fairlead_model_info", "What is loaded.", labels=[*_IDENTITY, "digest", "format"])
@@ -128,6 +142,8 @@ class Exposition(Collector):
         yield self._gauge("fairlead_workers", "Worker processes that are running.", sum(map(bool, processes)))
         starts = sum(max(0.0, count - 1) for count in self._board.column(at.STARTS))
         yield self._counter("fairlead_worker_restarts", "Worker processes that died and were replaced.", starts)
+        text = "Of these, the ones that were ended because their event loop stood still."
+        yield self._counter("fairlead_worker_hangs", text, sum(self._board.column(at.HANGS)))
 
     def _gauge(self, name: str, text: str, value: float) -> Metric:
         family = GaugeMetricFamily(name, text, labels=_IDENTITY)

@@ -14,7 +14,8 @@ from zlib import crc32
 
 import numpy as np
 
-from fairlead_serving.board import INPUT_BINS
+from fairlead_serving.metrics.board import INPUT_BINS
+from fairlead_serving.rows import Rows
 from fairlead_serving.tensors import Array
 
 # Bins are a quarter wide and wrap around: data that is spread wider than eight fills all of them.
@@ -26,7 +27,9 @@ _MASK: Final = (1 << 64) - 1
 
 def input_bin(feed: Any) -> int | None:
     """Return the bin of a feed's first row, or None where the feed is not made of arrays."""
-    if isinstance(feed, np.ndarray):
+    if isinstance(feed, Rows):
+        row = feed.first()
+    elif isinstance(feed, np.ndarray):
         row = _first_row(feed)
     elif isinstance(feed, dict) and all(isinstance(array, np.ndarray) for array in feed.values()):
         # By name, as a client may send inputs in any order.
@@ -40,7 +43,7 @@ def input_bin(feed: Any) -> int | None:
 
 
 def _first_row(array: Array) -> Array:
-    return (array[0] if array.ndim else array).reshape(-1) if array.ndim > 1 else array[:1]
+    return array[:1].reshape(-1) if array.ndim else array.reshape(-1)
 
 
 def _projected(row: Array) -> float:

@@ -10,21 +10,23 @@ import msgspec
 import numpy as np
 
 from fairlead_serving.errors import InvalidRequestError
+from fairlead_serving.rows import LIMITS
 
 if TYPE_CHECKING:
     from fairlead_serving.tensors import Array
 
-# The largest magnitudes that still round to a finite number of the type.
-_LIMITS: Final = {"FP16": 65519.996, "BF16": 3.4028235677973362e38, "FP32": 3.4028235677973362e38}
 _KINDS: Final[dict[str, type]] = {"b": bool, "i": int, "u": int, "f": float, "O": str}
 _FEW: Final = 64
+_LARGE_BYTES: Final = 1024 * 1024
 _BLANK: Final = b" \t\r\n"
 _MOST_VALUES: Final = 2**40
+# An empty tensor of many rows costs its sender nothing, but perhaps the model, if that goes through its rows.
+_MOST_OF_NOTHING: Final = 2**16
 
 
 def check_shape(path: str, shape: tuple[int, ...]) -> None:
     """Raise InvalidRequestError for sizes that no array can have, which a size of 0 beside them would let pass."""
-    if math.prod([size for size in shape if size]) > _MOST_VALUES:
+    if math.prod([size for size in shape if size]) > (_MOST_VALUES if all(shape) else _MOST_OF_NOTHING):
         raise InvalidRequestError(at=path, problem=f"is of shape {list(shape)}, which is too large")
 
 
@@ -34,7 +36,7 @@ def decode_data(path: str, raw: msgspec.Raw, datatype: str, dtype: np.dtype[Any]
     Raises InvalidRequestError, with the path of the element at fault, for wrong types, counts, nesting and ranges.
     """
     depth = _depth(raw)
-    nesting = len(shape)
+    nesting = len(shape) or 1
     if 0 in shape:
         check_shape(path, shape)
         # Lists end where the first size is 0: nested data of shape [2, 0, 3] is [[], []].
@@ -42,16 +44,20 @@ def decode_data(path: str, raw: msgspec.Raw, datatype: str, dtype: np.dtype[Any]
     if depth not in (1, nesting):
         nested = "a list" if nesting <= 1 else f"a flat list or lists nested {nesting} deep"
         raise InvalidRequestError(at=path, problem=f"should be {nested}, as the shape is {list(shape)}")
-    values = _decode(path, raw, _KINDS[dtype.kind], depth)
+    if dtype.kind != "O" and 0 not in shape and memoryview(raw).nbytes > _LARGE_BYTES:
+        from fairlead_serving.protocol.largedata import LargeData  # noqa: PLC0415  which builds upon this module
+
+        return LargeData(path, datatype, dtype, shape).read(memoryview(raw), depth)
+    values = decode_list(path, raw, dtype, depth)
     if depth == 1:
         wanted = math.prod(shape)
         if len(values) != wanted:
             problem = f"has {len(values)} values where shape {list(shape)} needs {wanted}"
             raise InvalidRequestError(at=path, problem=problem)
-        return _convert(path, values, datatype, dtype).reshape(shape)
+        return convert(path, values, datatype, dtype).reshape(shape)
     flat: list[Any] = []
-    _flatten(path, values, shape[:nesting], flat)
-    return _convert(path, flat, datatype, dtype).reshape(shape)
+    flatten(path, values, shape[:nesting], flat)
+    return convert(path, flat, datatype, dtype).reshape(shape)
 
 
 def _depth(raw: msgspec.Raw) -> int:
@@ -73,9 +79,10 @@ def _decoder(kind: type, depth: int) -> msgspec.json.Decoder[list[Any]]:
     return msgspec.json.Decoder(wanted)
 
 
-def _decode(path: str, raw: msgspec.Raw, kind: type, depth: int) -> list[Any]:
+def decode_list(path: str, raw: msgspec.Raw | bytes, dtype: np.dtype[Any], depth: int) -> list[Any]:
+    """Return a list's values, which must be nested so deep and of the type's kind. Raises InvalidRequestError."""
     try:
-        return _decoder(kind, depth).decode(raw)
+        return _decoder(_KINDS[dtype.kind], depth).decode(raw)
     except msgspec.ValidationError as error:
         problem, _, where = str(error).partition(" - at `$")
         raise InvalidRequestError(at=path + where.rstrip("`"), problem=problem.replace("`", "")) from error
@@ -83,7 +90,7 @@ def _decode(path: str, raw: msgspec.Raw, kind: type, depth: int) -> list[Any]:
         raise InvalidRequestError(at=path, problem=f"is not valid JSON: {error}") from error
 
 
-def _flatten(path: str, values: list[Any], shape: tuple[int, ...], into: list[Any]) -> None:
+def flatten(path: str, values: list[Any], shape: tuple[int, ...], into: list[Any]) -> None:
     """Collect nested lists in row-major order; every list must be as long as the shape says."""
     if len(values) != shape[0]:
         raise InvalidRequestError(at=path, problem=f"has {len(values)} elements where the shape says {shape[0]}")
@@ -91,11 +98,12 @@ def _flatten(path: str, values: list[Any], shape: tuple[int, ...], into: list[An
         into.extend(values)
         return
     for position, inner in enumerate(values):
-        _flatten(f"{path}[{position}]", inner, shape[1:], into)
+        flatten(f"{path}[{position}]", inner, shape[1:], into)
 
 
-def _convert(path: str, values: list[Any], datatype: str, dtype: np.dtype[Any]) -> Array:
-    limit = _LIMITS.get(datatype)
+def convert(path: str, values: list[Any], datatype: str, dtype: np.dtype[Any]) -> Array:
+    """Return values as an array. Raises InvalidRequestError for one that does not fit."""
+    limit = LIMITS.get(datatype)
     if limit is not None and values and (max(values) > limit or min(values) < -limit):
         raise _out_of_range(path, values, datatype, -limit, limit)
     if dtype.kind == "O":

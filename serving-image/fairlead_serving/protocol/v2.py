@@ -1,4 +1,4 @@
-"""The Open Inference Protocol (V2) over REST: strict decoding and encoding of inference messages.
+"""The Open Inference Protocol (V2) over REST: strict decoding of inference requests.
 
 A message is JSON, or with the binary tensor extension JSON and behind it the raw bytes of tensors.
 """
@@ -13,12 +13,14 @@ import msgspec
 import numpy as np
 
 from fairlead_serving.errors import InvalidRequestError, readable
-from fairlead_serving.protocol.rawdata import decode_raw, encode_raw
+from fairlead_serving.protocol.rawdata import decode_raw
 from fairlead_serving.protocol.tensordata import check_shape, decode_data
 from fairlead_serving.tensors import NUMPY_TYPES, Tensor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from fairlead_serving.rows import Rows
 
 _MAX_RANK: Final = 32
 _Size = Annotated[int, msgspec.Meta(ge=0)]
@@ -47,21 +49,9 @@ class _Request(msgspec.Struct, forbid_unknown_fields=True):
     id: str | None = None
     outputs: list[_RequestedOutput] | None = None
     parameters: _Parameters | None = None
-
-
-class _Output(msgspec.Struct, omit_defaults=True):
-    name: str
-    datatype: str
-    shape: list[int]
-    data: list[bool | int | float | str] | None = None
-    parameters: dict[str, int] | None = None
-
-
-class _Response(msgspec.Struct, omit_defaults=True):
-    model_name: str
-    model_version: str
-    outputs: list[_Output]
-    id: str | None = None
+    # No fields of the protocol, but KServe's client sends them. The path says which model it is.
+    model_name: str | None = None
+    model_version: str | None = None
 
 
 class RawOutputs(NamedTuple):
@@ -79,7 +69,8 @@ class RawOutputs(NamedTuple):
 class InferRequest:
     """An inference request. `outputs` is None where the client leaves the choice to the model.
 
-    `raw_outputs` is None where all outputs go as typed values.
+    `raw_outputs` is None where all outputs go as typed values. `rows` is set, and `inputs` empty, where the request is
+    of a form that the model has taken before.
     """
 
     inputs: list[Tensor]
@@ -87,10 +78,10 @@ class InferRequest:
     id: str | None = None
     parameters: Mapping[str, bool | int | float | str] | None = None
     raw_outputs: RawOutputs | None = None
+    rows: Rows | None = None
 
 
 _decoder: Final = msgspec.json.Decoder(_Request)
-_encoder: Final = msgspec.json.Encoder()
 
 
 def decode_request(body: bytes, json_size: bytes | None = None) -> InferRequest:
@@ -133,36 +124,6 @@ def _read_outputs(request: InferRequest, outputs: Sequence[_RequestedOutput]) ->
         refuse_twins("outputs", request.outputs)
     if otherwise or any(by_name.values()):
         request.raw_outputs = RawOutputs(by_name, otherwise)
-
-
-def encode_response(model: str, version: str, request_id: str | None, outputs: Sequence[Tensor]) -> bytes:
-    """Write an inference response; tensors are flattened in row-major order, NaN and infinities become null."""
-    tensors = [
-        _Output(item.name, item.datatype, list(item.array.shape), item.array.ravel().tolist()) for item in outputs
-    ]
-    return _encoder.encode(_Response(model, version, tensors, request_id))
-
-
-def encode_raw_response(
-    model: str, version: str, request: InferRequest, outputs: Sequence[Tensor]
-) -> tuple[bytes, int | None]:
-    """Write an inference response in which some outputs are raw bytes behind the JSON.
-
-    Returns it with the size of the JSON, which is None where nothing is behind it.
-    """
-    wanted = request.raw_outputs or RawOutputs({}, otherwise=False)
-    tensors, pieces = [], [b""]
-    for item in outputs:
-        tensor = _Output(item.name, item.datatype, list(item.array.shape))
-        if wanted.wants(item.name):
-            data = encode_raw(item)
-            tensor.parameters = {"binary_data_size": len(data)}
-            pieces.append(data)
-        else:
-            tensor.data = item.array.ravel().tolist()
-        tensors.append(tensor)
-    pieces[0] = _encoder.encode(_Response(model, version, tensors, request.id))
-    return b"".join(pieces), len(pieces[0]) if len(pieces) > 1 else None
 
 
 class _RawInputs:

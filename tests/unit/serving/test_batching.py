@@ -6,7 +6,7 @@ import asyncio
 import random
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 
 from fairlead_serving.batching.cost import RunCost
 from fairlead_serving.batching.engine import Engine, Limits
-from fairlead_serving.batching.feeds import join, rows_of, shape_key, split
+from fairlead_serving.batching.feeds import join, rows_of, shape_key
 from fairlead_serving.batching.probe import Probe, probe
 from fairlead_serving.batching.queue import FairQueue, Job
 from fairlead_serving.batching.run import BatchRun
-from fairlead_serving.errors import ModelFailureError, OverloadedError, RequestError
+from fairlead_serving.errors import ModelFailureError, OverloadedError
+from fairlead_serving.outputs import Part, split
 from fairlead_serving.tensors import Array, Tensor, TensorSpec, tensor_of
 
 
@@ -68,7 +69,9 @@ def test_predictions_are_never_negative(runs: list[tuple[int, float]]) -> None:
 
 
 def job(client: str, rows: int = 1, key: object = "k") -> Job:
-    return Job(None, ("y",), None if key is None else (key,), rows, client, client)
+    made = Job()
+    made.client, made.rows, made.key = client, rows, None if key is None else (key,)
+    return made
 
 
 def taken(queue: FairQueue, most: float = 1) -> list[str]:
@@ -154,13 +157,16 @@ def test_feeds_are_joined_and_split() -> None:
     assert join([{"a": one}, {"a": two}])["a"].shape == (3, 3)
     parts = split([tensor_of("y", np.arange(3))], [1, 2])
     assert parts is not None
-    assert [part[0].array.tolist() for part in parts] == [[0], [1, 2]]
+    assert [part.tensors[0].array.tolist() for part in parts] == [[0], [1, 2]]
+    assert [part.size for part in parts] == [1, 2]
     assert split([tensor_of("y", np.array(3))], [1, 2]) is None
     assert split([tensor_of("y", np.arange(2))], [1, 2]) is None
 
 
 class Doubling:
     """A model of one input; it blocks while `gate` is closed, and cannot do what is negative."""
+
+    binds_by_form = False
 
     format, platform, classes, parameters = "python", "test", None, {}  # type: ignore[var-annotated]
     inputs = (TensorSpec("x", "FP64", (-1, 1)),)
@@ -212,6 +218,11 @@ def test_a_model_that_cannot_be_tried_is_taken_at_its_word() -> None:
     assert model.sizes == []
 
 
+class Asked(Job):
+    def __init__(self, owner: Any) -> None:
+        self.owner = owner
+
+
 class Desk:
     """Hands requests to an engine and keeps what comes back, by owner."""
 
@@ -223,10 +234,14 @@ class Desk:
 
     def _deliver(self, run: BatchRun) -> None:
         for each, result in zip(run.batch, run.results, strict=True):
-            self.answers[each.owner] = result if isinstance(result, RequestError) else result[0].array.tolist()
+            answer = result.tensors[0].array.tolist() if isinstance(result, Part) else result
+            self.answers[cast("Asked", each).owner] = answer
 
     def ask(self, owner: Any, *values: float, client: str = "c") -> Job:
-        return self.engine.submit(np.array([[value] for value in values]), ("y",), client, owner)
+        asked = Asked(owner)
+        asked.feed, asked.wanted, asked.client = np.array([[value] for value in values]), ("y",), client
+        self.engine.submit(asked)
+        return asked
 
     async def until(self, count: int) -> None:
         while len(self.answers) < count:  # noqa: ASYNC110  what it waits for comes from the engine alone

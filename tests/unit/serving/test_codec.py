@@ -12,7 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fairlead_serving.errors import InvalidRequestError
-from fairlead_serving.protocol.v2 import InferRequest, decode_request, encode_response
+from fairlead_serving.outputs import Outputs, Part, split
+from fairlead_serving.protocol.v2 import InferRequest, decode_request
+from fairlead_serving.protocol.v2response import ResponseWriter
 from fairlead_serving.tensors import NUMPY_TYPES, Tensor, tensor_of
 
 # The limit of 2 s is for the whole test; no single example is worth a deadline on a busy machine.
@@ -55,6 +57,10 @@ def encode_request(request: InferRequest) -> bytes:
     return json.dumps(message).encode()
 
 
+def written(outputs: list[Tensor]) -> bytes:
+    return ResponseWriter("m", "1").write(None, Part(Outputs(outputs)))
+
+
 @calm
 @given(tensors(), st.one_of(st.none(), TEXT), st.one_of(st.none(), st.just(("a", "b"))))
 def test_what_is_encoded_is_decoded(tensor: Tensor, request_id: str | None, outputs: tuple[str, ...] | None) -> None:
@@ -79,10 +85,25 @@ def test_nested_data_is_flat_data(tensor: Tensor) -> None:
 @calm
 @given(tensors())
 def test_responses_are_row_major(tensor: Tensor) -> None:
-    answer = json.loads(encode_response("m", "1", None, [tensor]))
+    answer = json.loads(written([tensor]))
     (output,) = answer["outputs"]
     assert output["shape"] == list(tensor.array.shape)
     np.testing.assert_array_equal(np.array(output["data"], dtype=tensor.array.dtype), tensor.array.ravel())
+
+
+@calm
+@given(st.lists(tensors().filter(lambda each: each.array.ndim and len(each.array) == 3), min_size=1), TEXT, TEXT, TEXT)
+def test_what_is_written_of_a_part_is_what_is_written_of_its_rows(
+    outputs: list[Tensor], model: str, version: str, request_id: str
+) -> None:
+    writer = ResponseWriter(model, version)
+    for part, start, stop in zip(split(outputs, [1, 2]) or (), (0, 1), (1, 3), strict=True):
+        answer = json.loads(writer.write(request_id, part))
+        assert (answer["model_name"], answer["model_version"], answer["id"]) == (model, version, request_id)
+        for output, tensor in zip(answer["outputs"], outputs, strict=True):
+            rows = tensor.array[start:stop]
+            assert (output["name"], output["datatype"], output["shape"]) == (*tensor[:2], list(rows.shape))
+            np.testing.assert_array_equal(np.array(output["data"], dtype=rows.dtype), rows.ravel())
 
 
 JSON = st.recursive(
@@ -126,9 +147,9 @@ def test_bytes_are_only_ever_the_clients_fault(body: bytes) -> None:
 def test_what_a_model_answers_becomes_a_tensor(values: Any, datatype: str, data: list[object]) -> None:
     tensor = tensor_of("y", values)
     assert (tensor.datatype, tensor.array.ravel().tolist()) == (datatype, data)
-    assert json.loads(encode_response("m", "1", None, [tensor]))["outputs"][0]["data"] == data
+    assert json.loads(written([tensor]))["outputs"][0]["data"] == data
 
 
 def test_numbers_that_json_lacks_become_null() -> None:
-    answer = encode_response("m", "1", None, [tensor_of("y", np.array([np.nan, np.inf, 1.0]))])
+    answer = written([tensor_of("y", np.array([np.nan, np.inf, 1.0]))])
     assert msgspec.json.decode(answer)["outputs"][0]["data"] == [None, None, 1.0]

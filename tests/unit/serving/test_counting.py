@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fairlead_serving import board as at
 from fairlead_serving.batching.queue import Job
 from fairlead_serving.batching.run import BatchRun
-from fairlead_serving.board import Board
-from fairlead_serving.exposition import Exposition
-from fairlead_serving.metrics import PROBABILITY_EDGES, VALUE_EDGES, Metrics
-from fairlead_serving.summary import input_bin
+from fairlead_serving.metrics import board as at
+from fairlead_serving.metrics.board import Board
+from fairlead_serving.metrics.counters import PROBABILITY_EDGES, VALUE_EDGES, Metrics
+from fairlead_serving.metrics.exposition import Exposition
+from fairlead_serving.metrics.summary import input_bin
+from fairlead_serving.outputs import Outputs
 from fairlead_serving.tensors import Tensor, tensor_of
 from fairlead_serving.workers.cores import allowed_cores, allowed_memory
 
@@ -44,7 +45,7 @@ def in_a_worker(work: Callable[[], None]) -> None:
 def test_classes_are_bounded_and_the_rest_is_other() -> None:
     metrics = Metrics("m", "1", "r")
     metrics.loaded("sha256:x", "onnx", (), 0.1)
-    metrics.predicted([tensor_of("label", np.arange(100))])
+    metrics.predicted(Outputs([tensor_of("label", np.arange(100))]))
     counts = samples(metrics)
     assert counts['fairlead_predictions_total{class="63"}'] == 1
     assert 'fairlead_predictions_total{class="64"}' not in counts
@@ -54,9 +55,9 @@ def test_classes_are_bounded_and_the_rest_is_other() -> None:
 def test_values_that_are_not_numbers_do_not_spoil_the_sum() -> None:
     metrics = Metrics("m", "1", "r")
     metrics.loaded("sha256:x", "onnx", None, 0.1)
-    metrics.predicted([tensor_of("y", np.array([1.0, np.nan]))])
-    metrics.predicted([tensor_of("y", np.array([2.0, 3.0]))])
-    metrics.predicted([tensor_of("y", np.array([np.inf] * 20))])
+    metrics.predicted(Outputs([tensor_of("y", np.array([1.0, np.nan]))]))
+    metrics.predicted(Outputs([tensor_of("y", np.array([2.0, 3.0]))]))
+    metrics.predicted(Outputs([tensor_of("y", np.array([np.inf] * 20))]))
     counts = samples(metrics)
     assert counts["fairlead_prediction_value_sum"] == 6
     assert counts["fairlead_prediction_value_count"] == 3
@@ -78,19 +79,19 @@ def test_the_score_is_the_probability_of_the_second_of_two_classes_else_the_larg
     metrics = Metrics("m", "1", "r")
     metrics.loaded("sha256:x", "onnx", ("0", "1"), 0.1)
     outputs = [tensor_of("label", np.zeros(rows, dtype=int)), tensor_of("p", np.repeat(table, rows, axis=0))]
-    metrics.predicted(outputs)
+    metrics.predicted(Outputs(outputs))
     counts = samples(metrics)
     for edge in PROBABILITY_EDGES:
         assert counts[f'fairlead_prediction_score_bucket{{le="{edge}"}}'] == (rows if edge >= score else 0)
     assert counts["fairlead_prediction_score_sum"] == pytest.approx(rows * score)
-    metrics.predicted(outputs[:1])
+    metrics.predicted(Outputs(outputs[:1]))
     assert samples(metrics)["fairlead_prediction_score_count"] == rows
 
 
 def test_other_models_values_are_scores() -> None:
     metrics = Metrics("m", "1", "r")
     metrics.loaded("sha256:x", "onnx", None, 0.1)
-    metrics.predicted([tensor_of("y", np.array([-5.0, 0.5, 2e6]))])
+    metrics.predicted(Outputs([tensor_of("y", np.array([-5.0, 0.5, 2e6]))]))
     counts = samples(metrics)
     buckets = [counts[f'fairlead_prediction_score_bucket{{le="{edge}"}}'] for edge in (*VALUE_EDGES, "+Inf")]
     assert buckets == [0] * 4 + [1] * 5 + [2] * 10 + [3]
@@ -109,11 +110,11 @@ def test_workers_are_added_up_and_what_a_dead_one_left_is_kept_and_settled() -> 
             own.connection_opened()
         own.ended("success", 0.004)
         own.connection_closed()
-        own.predicted([tensor_of("y", np.array(["b", "a"], dtype=object))])
+        own.predicted(Outputs([tensor_of("y", np.array(["b", "a"], dtype=object))]))
 
     first.begun()
     first.loaded("sha256:x", "onnx", ("a",), 1)
-    first.predicted([tensor_of("y", np.array(["a", "c"], dtype=object))])
+    first.predicted(Outputs([tensor_of("y", np.array(["a", "c"], dtype=object))]))
     first.finished("success", 0.1)
     first.finished("rejected", 0.0)
     first.connection_opened()
@@ -147,7 +148,7 @@ def test_classes_that_workers_meet_at_the_same_time_share_one_table() -> None:
             own = Metrics("m", "1", "r", board, worker)
             own.loaded("sha256:x", "onnx", (), 1)
             for number in range(80):
-                own.predicted([tensor_of("y", np.array([(number * 7 + worker * 31) % 80]))])
+                own.predicted(Outputs([tensor_of("y", np.array([(number * 7 + worker * 31) % 80]))]))
             os._exit(0)
         children.append(pid)
     assert [os.waitpid(pid, 0)[1] for pid in children] == [0, 0, 0]
@@ -172,7 +173,9 @@ def test_a_run_counts_its_rows_its_waits_and_its_first_input() -> None:
     def model(feed: np.ndarray[tuple[int, ...], np.dtype[np.float64]], _: object) -> list[Tensor]:
         return [tensor_of("y", feed[:, 0])]
 
-    batch = [Job(np.ones((rows, 2)), ("y",), "k", rows, "c", None) for rows in (1, 2)]
+    batch = [Job(), Job()]
+    for rows, job in enumerate(batch, 1):
+        job.feed, job.rows = np.ones((rows, 2)), rows
     run = BatchRun(model, batch)
     for job, wait in zip(batch, (0.002, 0.2), strict=True):
         job.queued = run.began - wait

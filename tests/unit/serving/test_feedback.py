@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fairlead_serving import board as at
-from fairlead_serving.board import ENTRY_BYTES, Board
 from fairlead_serving.errors import InvalidRequestError
 from fairlead_serving.feedback import Feedback, UnmatchedError
-from fairlead_serving.metrics import Metrics
+from fairlead_serving.metrics import board as at
+from fairlead_serving.metrics.board import ENTRY_BYTES, Board
+from fairlead_serving.metrics.counters import Metrics
 from fairlead_serving.tensors import tensor_of
 
 

@@ -27,3 +27,21 @@ def test_variables_and_flags() -> None:
 def test_shares_are_from_0_to_1(value: str) -> None:
     with pytest.raises(SettingsError, match=r"FAIRLEAD_PREDICTION_LOG \(--prediction-log\) should be"):
         read(["x", "--prediction-log", value], {})
+
+
+@pytest.mark.parametrize(
+    ("place", "reason"),
+    [
+        ("kafka://x", "should be stdout or an http or https URL, not 'kafka://x'"),
+        ("stderr", "should be stdout or an http or https URL, not 'stderr'"),
+        ("http://", "should be stdout or"),
+        ("http://x:y", "should be stdout or"),
+        ("https://me:secret@x/", "should have no password"),
+    ],
+)
+def test_a_log_sink_is_stdout_or_a_url(place: str, reason: str) -> None:
+    assert read(["x"], {}).log_sink == "stdout"
+    assert read(["x", "--log-sink", "https://x:8/y?z=1"], {}).log_sink == "https://x:8/y?z=1"
+    with pytest.raises(SettingsError, match=reason) as refusal:
+        read(["x"], {"FAIRLEAD_LOG_SINK": place})
+    assert "secret" not in str(refusal.value)

@@ -1,0 +1,1 @@
+"""What the listening sides of all protocols share."""

@@ -1,0 +1,1 @@
+"""What is counted: numbers in shared memory, and what a scrape makes of them."""
