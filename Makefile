@@ -63,7 +63,7 @@ format: $(STAMP) ## Let ruff mend what it can
 	$(BIN)/ruff format
 
 types: $(STAMP) ## mypy, strict
-	$(BIN)/mypy operator/fairlead serving-image/fairlead_serving tests examples
+	$(BIN)/mypy operator/fairlead serving-image/fairlead_serving tests examples images/sbom.py
 
 contracts: $(STAMP) ## Layers and who may import what
 	$(BIN)/lint-imports
@@ -78,7 +78,13 @@ lock: $(BIN)/uv ## Pin all requirements by hash, keeping what fits (LOCK_ARGS=--
 	$(LOCK) $(LOCK_ARGS) serving-image/pyproject.toml --output-file requirements/serving-lean.txt
 	$(LOCK) $(LOCK_ARGS) --extra full serving-image/pyproject.toml --output-file requirements/serving.txt
 	$(LOCK) $(LOCK_ARGS) --extra full --group dev pyproject.toml serving-image/pyproject.toml --output-file requirements/dev.txt
+	for variant in litert torch; do $(LOCK) $(LOCK_ARGS) --extra $$variant serving-image/pyproject.toml \
+	  --output-file requirements/serving-$$variant.txt || exit 1; done
+	$(LOCK) $(LOCK_ARGS) requirements/build.in --output-file requirements/build.txt
 	$(LOCK) $(LOCK_ARGS) requirements/tools.in --output-file requirements/tools.txt
+	$(LOCK) $(LOCK_ARGS) requirements/fuzz.in --output-file requirements/fuzz.txt
+	$(LOCK) $(LOCK_ARGS) requirements/conformance.in --output-file requirements/conformance.txt
+	for peer in requirements/peers/*.in; do $(LOCK) $(LOCK_ARGS) $$peer --output-file $${peer%.in}.txt || exit; done
 
 .PHONY: venv
 venv: $(STAMP) ## .venv with all that the tests, the demo and the checks need
@@ -108,15 +114,19 @@ tools: $(STAMP) ## Build kubectl, helm, etcd, … into the cache, once
 	$(PY) -m tests.cluster tools
 
 TAG ?= dev
-images: $(STAMP) ## Build the images into the cluster; REGISTRY=… (and TAG=…): build and push them there instead
-	$(PY) -m tests.cluster $(if $(REGISTRY),push $(REGISTRY) --tag $(TAG),images)
+images: $(STAMP) ## Build the images into the cluster; REGISTRY=… (and TAG=…): push them there; IMAGES=… says which
+	$(PY) -m tests.cluster $(if $(REGISTRY),push $(REGISTRY) $(IMAGES) --tag $(TAG),images $(IMAGES))
+
+.PHONY: conformance
+conformance: $(STAMP) ## Other people's clients against our server and the peers that are installed: 6 minutes
+	$(PY) -m tests.conformance --write $(CONFORMANCE_ARGS)
 
 .PHONY: bench-analysis bench-serving bench-rollouts
 bench-analysis: $(STAMP) ## The judge against other rules on simulated rollouts: hours; goes on where it stopped
 	$(PY) -m tests.bench.analysis --write $(BENCH_ARGS)
 
-bench-serving: $(STAMP) ## Requests per second of the serving image
-	$(PY) -m tests.serving.bench
+bench-serving: $(STAMP) $(BIN)/uv ## The serving image beside other servers: 25 minutes; goes on where it stopped
+	$(PY) -m tests.bench.serving --write $(BENCH_ARGS)
 
 bench-rollouts: $(STAMP) ## 20 rollouts of an equally good model under the demo's load: none may be rolled back
 	$(PY) -m examples.demo bench --rollouts 20

@@ -33,7 +33,7 @@ def _run(options: argparse.Namespace) -> None:
         case "tools":
             say(str(ensure(progress=_complain)))
         case "push":
-            images.push(options.registry, options.tag, say)
+            images.push(options.registry, options.tag, say, only=options.only, parts=options.sbom)
         case "kubeconfig":
             say(str(_chosen(options, quiet=True).cluster.kubeconfig()))
         case "up":
@@ -72,11 +72,13 @@ def _parser() -> argparse.ArgumentParser:
     load = commands.add_parser("load-image", parents=[where], help="load OCI image archives into the cluster")
     load.add_argument("archive", type=Path, nargs="+")
     build = commands.add_parser("images", parents=[where], help="build the project's images and load them")
-    build.add_argument("only", nargs="*", help="which (default: all): " + ", ".join(images.NAMES))
+    build.add_argument("only", nargs="*", help="which; default: " + ", ".join(images.NAMES))
     commands.add_parser("tools", help="build kubectl, helm, kube-apiserver and so on; print their folder")
     push = commands.add_parser("push", help="build the operator's and the serving image and push them")
     push.add_argument("registry", help="for example registry.example.com/team")
+    push.add_argument("only", nargs="*", help="which; default: operator, serving")
     push.add_argument("--tag", default="dev")
+    push.add_argument("--sbom", type=Path, default=Path("build/sbom"), help="folder for their lists of parts")
     return parser
 
 

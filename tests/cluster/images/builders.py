@@ -14,12 +14,17 @@ from ..debian import IMAGE_PROGRAMS, ensure_programs
 from ..errors import ClusterError
 from . import base
 
+_FILE = "images/Containerfile"
+
 
 class Builder(Protocol):
     """Builds images and hands them on."""
 
     def build(self, context: Path, reference: str, arguments: Mapping[str, str]) -> None:
-        """Build the folder's Containerfile with build arguments under a reference; raise ClusterError if it fails."""
+        """Build a folder by its images/Containerfile, with build arguments. Raises ClusterError."""
+
+    def extract(self, context: Path, target: str, arguments: Mapping[str, str], folder: Path) -> None:
+        """Build one stage of the Containerfile and write its files into a folder. Raises ClusterError."""
 
     def save(self, reference: str, archive: Path) -> None:
         """Write a built image as an archive that appears whole or not at all."""
@@ -36,8 +41,12 @@ class Docker:
 
     def build(self, context: Path, reference: str, arguments: Mapping[str, str]) -> None:
         """See Builder."""
-        given = [part for key, value in arguments.items() for part in ("--build-arg", f"{key}={value}")]
-        run(["docker", "build", "--file", context / "Containerfile", "--tag", reference, *given, context])
+        run(["docker", "build", "--file", context / _FILE, "--tag", reference, *_given(arguments), context])
+
+    def extract(self, context: Path, target: str, arguments: Mapping[str, str], folder: Path) -> None:
+        """See Builder."""
+        output = ["--target", target, "--output", f"type=local,dest={folder}"]
+        run(["docker", "build", "--file", context / _FILE, *output, *_given(arguments), context])
 
     def save(self, reference: str, archive: Path) -> None:
         """See Builder."""
@@ -66,11 +75,16 @@ class Buildah:
 
     def build(self, context: Path, reference: str, arguments: Mapping[str, str]) -> None:
         """See Builder."""
-        given = [part for key, value in arguments.items() for part in ("--build-arg", f"{key}={value}")]
-        self._run("build", "--layers", "--isolation=chroot", "--pull-never", "--tag", reference, *given,
-                  "--file", str(context / "Containerfile"), str(context))  # fmt: skip
-        # Steps of earlier builds; those of this one are kept, for the next.
+        # What the image copies from is named too, so that it is there for the next build.
+        stages = f"localhost/fairlead-stages:{re.sub('[^a-z]+', '-', reference)}"
+        self._build(context, arguments, "--target", "code", "--tag", stages)
+        self._build(context, arguments, "--tag", reference)
+        # Steps of earlier builds.
         self._run("rmi", "--prune")
+
+    def extract(self, context: Path, target: str, arguments: Mapping[str, str], folder: Path) -> None:
+        """See Builder."""
+        self._build(context, arguments, "--target", target, "--output", f"type=local,dest={folder}")
 
     def save(self, reference: str, archive: Path) -> None:
         """See Builder."""
@@ -98,6 +112,10 @@ class Buildah:
                 self._run("commit", "--quiet", "--rm", container, reference)
         return {"BASE": reference}
 
+    def _build(self, context: Path, arguments: Mapping[str, str], *more: str) -> None:
+        self._run("build", "--layers", "--isolation=chroot", "--pull-never", *more, *_given(arguments),
+                  "--file", str(context / _FILE), str(context))  # fmt: skip
+
     def _run(self, *arguments: str) -> str:
         with locked("buildah", self._say):
             return run([*self._command(), *arguments])
@@ -111,6 +129,10 @@ class Buildah:
         driver = "vfs" if kind in {"overlayfs", "aufs"} else "overlay"
         folders = [f"--root={self._store}/root", f"--runroot={self._store}/run"]
         return ["buildah", *folders, f"--storage-driver={driver}"]
+
+
+def _given(arguments: Mapping[str, str]) -> list[str]:
+    return [part for key, value in arguments.items() for part in ("--build-arg", f"{key}={value}")]
 
 
 def docker_answers() -> bool:

@@ -1,46 +1,50 @@
-"""The operator's and the serving image, built from their Containerfiles when anything in them changed."""
+"""The operator's image and the serving image in its variants, built when anything in them changed."""
 
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..cache import REPOSITORY, Say, cache_dir, digest_of, locked
-from ..errors import ClusterError
 from . import oci
 from .builders import Builder
 from .wheelhouse import ensure_wheels
 
+_RECIPE = REPOSITORY / "images"
+_REQUIREMENTS = REPOSITORY / "requirements"
+_TOOLS = _REQUIREMENTS / "build.txt"
+_LICENSE = REPOSITORY / "LICENSE"
+
 
 @dataclass(frozen=True, slots=True)
 class PythonImage:
-    """An image of one Python project: its Containerfile, its locked requirements, its project folder and code."""
+    """An image of one Python project in one variant, which is the set of requirements that it has."""
 
-    name: str
-    containerfile: Path
-    requirements: Path
-    project: Path
-    code: Path
+    project: str
+    sources: tuple[Path, ...]
+    variant: str = ""
+
+    @property
+    def name(self) -> str:
+        """The image's name, such as `serving-lean`; its locked requirements are called so, too."""
+        return f"{self.project}-{self.variant}" if self.variant else self.project
 
     @property
     def reference(self) -> str:
         """The image's name on our own clusters."""
         return f"fairlead.local/{self.name}:dev"
 
-    def missing(self) -> str | None:
-        """Return what keeps the image from being built, or None."""
-        needed = (self.containerfile, self.requirements, self.project / "pyproject.toml", self.code / "__init__.py")
-        return next((f"{path.relative_to(REPOSITORY)} is missing" for path in needed if not path.exists()), None)
+    @property
+    def requirements(self) -> Path:
+        """The locked requirements."""
+        return _REQUIREMENTS / f"{self.name}.txt"
 
     def archive(self, builder: Builder, progress: Say) -> Path:
         """Return the image's archive, built if an input changed since (or it is not there)."""
         base = builder.base()
-        inputs = (self.containerfile, self.requirements, self.project / "pyproject.toml", self.code)
-        key = digest_of(*inputs, *base.values(), type(builder).__name__)
+        key = digest_of(*self._inputs(), *base.values(), type(builder).__name__)
         target = cache_dir() / "images" / f"{self.name}-{key}.tar"
         with locked(f"image-{self.name}", progress):
             if not target.exists():
@@ -50,39 +54,41 @@ class PythonImage:
                 oci.forget_others(target)
         return target
 
-    def build(self, builder: Builder, progress: Say) -> None:
-        """Build the image under its reference."""
-        wheels = ensure_wheels(self.requirements, progress)
+    def build(self, builder: Builder, progress: Say, parts: Path | None = None) -> None:
+        """Build the image under its reference, and write its list of parts (SBOM) into a folder if one is given."""
+        wheels = [ensure_wheels(file, progress) for file in (_TOOLS, self.requirements)]
         progress(f"building the image {self.reference}")
+        arguments = {"IMAGE": self.project, "VARIANT": f"-{self.variant}" if self.variant else "", **builder.base()}
         with tempfile.TemporaryDirectory(dir=cache_dir()) as folder:
             context = Path(folder)
-            shutil.copy(self.containerfile, context / "Containerfile")
-            shutil.copy(self.requirements, context / "requirements.txt")
-            shutil.copytree(wheels, context / "wheels", copy_function=_link)
-            self._wheel(context / "dist")
-            builder.build(context, self.reference, builder.base())
+            for source in self._inputs():
+                _copy(source, context / source.relative_to(REPOSITORY))
+            for wheelhouse in wheels:
+                shutil.copytree(wheelhouse, context / "wheels", copy_function=_link, dirs_exist_ok=True)
+            builder.build(context, self.reference, arguments)
+            if parts is not None:
+                with tempfile.TemporaryDirectory(dir=cache_dir()) as written:
+                    builder.extract(context, "sbom", arguments, Path(written))
+                    found = next(Path(written).glob("*.json"))
+                    parts.mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(found, parts / f"fairlead-{self.name}.cdx.json")
 
-    def _wheel(self, target: Path) -> None:
-        """Build the project's own wheel, from a copy: the tool writes beside what it reads."""
-        with tempfile.TemporaryDirectory() as folder:
-            copy = Path(folder)
-            inside = copy / self.code.relative_to(self.project)
-            shutil.copytree(self.code, inside, ignore=shutil.ignore_patterns("__pycache__"))
-            for file in ("pyproject.toml", "README.md"):
-                if (self.project / file).exists():
-                    shutil.copy(self.project / file, copy / file)
-                else:
-                    (copy / file).touch()
-            command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check", "--no-index",
-                       "--no-deps", "--no-build-isolation", f"--wheel-dir={target}", str(copy)]  # fmt: skip
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            message = f"the package of the {self.name} image could not be built: {done.stderr.strip()[-1500:]}"
-            raise ClusterError(message)
+    def _inputs(self) -> tuple[Path, ...]:
+        return (_RECIPE, _TOOLS, _LICENSE, self.requirements, *self.sources)
+
+
+def _copy(source: Path, target: Path) -> None:
+    if source.is_dir():
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+    else:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, target)
 
 
 def _link(source: str, target: str) -> str:
     """Link a file, or copy it where links cannot be."""
+    if Path(target).exists():
+        return target
     try:
         Path(target).hardlink_to(source)
     except OSError:
@@ -90,17 +96,15 @@ def _link(source: str, target: str) -> str:
     return target
 
 
+def _serving(variant: str = "") -> PythonImage:
+    project = REPOSITORY / "serving-image"
+    return PythonImage("serving", (project / "pyproject.toml", project / "fairlead_serving"), variant)
+
+
 OPERATOR = PythonImage(
-    name="operator",
-    containerfile=REPOSITORY / "operator" / "Containerfile",
-    requirements=REPOSITORY / "requirements" / "operator.txt",
-    project=REPOSITORY,
-    code=REPOSITORY / "operator" / "fairlead",
+    "operator",
+    (REPOSITORY / "pyproject.toml", REPOSITORY / "README.md", REPOSITORY / "operator" / "fairlead"),
 )
-SERVING = PythonImage(
-    name="serving",
-    containerfile=REPOSITORY / "serving-image" / "Containerfile",
-    requirements=REPOSITORY / "requirements" / "serving.txt",
-    project=REPOSITORY / "serving-image",
-    code=REPOSITORY / "serving-image" / "fairlead_serving",
-)
+SERVING = _serving()
+VARIANTS = (_serving("lean"), _serving("litert"), _serving("torch"))
+"""The serving image with less or with something else; built only where they are asked for."""

@@ -56,5 +56,6 @@ def _download(requirements: Path, folder: Path, machine: str) -> None:
 def _drop_older(target: Path) -> None:
     stem = target.name.rpartition("-")[0]
     for folder in target.parent.glob(f"{stem}-*"):
-        if not folder.name.endswith(".partial"):
+        # The length tells `serving` from `serving-lean`, and leaves out what is under way.
+        if len(folder.name) == len(target.name):
             shutil.rmtree(folder)

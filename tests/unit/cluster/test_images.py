@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.errors import ClusterError
-from tests.cluster.images import oci
+from tests.cluster.images import oci, push
+from tests.cluster.images.python import OPERATOR, SERVING, VARIANTS, PythonImage
 
 
 @pytest.fixture
@@ -77,3 +78,14 @@ def test_only_older_editions_of_the_same_image_are_forgotten(tmp_path: Path) -> 
     oci.forget_others(tmp_path / names[0])
 
     assert {path.name for path in tmp_path.iterdir()} == {names[0], names[2], names[3]}
+
+
+@pytest.mark.parametrize("image", [OPERATOR, SERVING, *VARIANTS], ids=lambda image: image.name)
+def test_every_image_has_locked_requirements(image: PythonImage) -> None:
+    assert "--hash=sha256:" in image.requirements.read_text()
+    assert all(source.exists() for source in image.sources)
+
+
+def test_an_image_that_is_not_there_is_refused_with_those_that_are(tmp_path: Path) -> None:
+    with pytest.raises(ClusterError, match="no such image: serving-fat; there are operator, serving, serving-lean"):
+        push("localhost:5000", only=["serving-fat"], parts=tmp_path)
