@@ -1,0 +1,1 @@
+"""The Open Inference Protocol as other people's clients see it: checks of any server."""
