@@ -104,7 +104,7 @@ class Server:
         server._reader = threading.Thread(target=server._read, daemon=True)
         server._reader.start()
         try:
-            listening = server.wait_for("listening")
+            listening = server.wait_for("^listening$")
             server.port, server.grpc_port = int(listening["port"]), int(listening["grpc_port"])
         except BaseException:
             server.stop()

@@ -1,0 +1,1 @@
+"""The benchmark of the serving image beside other servers."""
