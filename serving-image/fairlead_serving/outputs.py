@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from fairlead_serving.tensors import Tensor
 
 if TYPE_CHECKING:
@@ -16,12 +18,13 @@ if TYPE_CHECKING:
 class Outputs:
     """All outputs of one run. What the answers to several requests need of them is made once, when it is asked for."""
 
-    __slots__ = ("_form", "_plain", "_values", "_widths", "tensors")
+    __slots__ = ("_columns", "_form", "_plain", "_values", "_widths", "tensors")
 
     def __init__(self, tensors: Sequence[Tensor]) -> None:
         self.tensors = tensors
         self._values: list[list[Any]] | None = None
         self._widths: list[int] | None = None
+        self._columns: list[tuple[int, list[Any]]] | None = None
         self._form: OutputsForm | None = None
         self._plain: bool | None = None
 
@@ -51,6 +54,13 @@ class Outputs:
         return self._widths
 
     @property
+    def columns(self) -> list[tuple[int, list[Any]]]:
+        """The width and the values of each output."""
+        if self._columns is None:
+            self._columns = list(zip(self.widths, self.values, strict=True))
+        return self._columns
+
+    @property
     def size(self) -> int:
         """How many values there are in all."""
         return sum([item.array.size for item in self.tensors])
@@ -65,15 +75,12 @@ class Outputs:
         return self._form
 
 
-class Part:
+class Part(msgspec.Struct, gc=False):
     """One request's rows of a run's outputs, from `start` up to `stop`; all of them where `stop` is None."""
 
-    __slots__ = ("outputs", "start", "stop")
-
-    def __init__(self, outputs: Outputs, start: int = 0, stop: int | None = None) -> None:
-        self.outputs = outputs
-        self.start = start
-        self.stop = stop
+    outputs: Outputs
+    start: int = 0
+    stop: int | None = None
 
     @property
     def tensors(self) -> Sequence[Tensor]:

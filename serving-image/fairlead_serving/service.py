@@ -134,8 +134,18 @@ class Service:
                 return self._refuse(call, NoRoomError())
             self._codec.submit(self._decode_beside, call)
             return None
-        error = self._decode(call)
-        return self._refuse(call, error) if error is not None else self._queue(call)
+        # As in _decode and _queue, without their calls: most requests come by here.
+        try:
+            call.decoded = decoded = call.decode()
+            call.feed, call.wanted = self._dataplane.bind(decoded)
+            self.engine.submit(call)
+        except OverloadedError as error:
+            return self._overflow(call, error)
+        except RequestError as error:
+            return self._refuse(call, error)
+        except Exception as error:  # noqa: BLE001  a bug of ours must cost one request, not the server
+            return self._refuse(call, self._bug(error))
+        return None
 
     def cancel(self, call: Call) -> None:
         """Forget a call whose client has gone. It leaves the queue; what is running already runs on for nobody."""
@@ -194,8 +204,13 @@ class Service:
         try:
             self.engine.submit(call)
         except OverloadedError as error:
-            if self._fallback is None or not self._fallback.take(call, error):
-                return self._refuse(call, error)
+            return self._overflow(call, error)
+        return None
+
+    def _overflow(self, call: Call, error: OverloadedError) -> Any | None:
+        """Let the fallback answer what the queue has no room for; where there is none, refuse it."""
+        if self._fallback is None or not self._fallback.take(call, error):
+            return self._refuse(call, error)
         return None
 
     def _fell_back(self, call: Call, outputs: Part | RequestError) -> None:
@@ -244,7 +259,7 @@ class Service:
         for call, part in calls:
             if call.over:
                 continue
-            decoded = cast("InferRequest", call.decoded)
+            decoded: InferRequest = call.decoded  # type: ignore[assignment]  # it was queued; a cast costs a call
             if decoded.id is not None:
                 self._remember(decoded.id, part)
             try:

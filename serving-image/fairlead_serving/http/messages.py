@@ -60,20 +60,17 @@ class Head:
         self.trace = NO_TRACE
 
 
-class Request:
+class Request(msgspec.Struct, gc=False):
     """One HTTP request. `problem` is set instead of a body when it was refused while it came in.
 
     `charge` is there for large ones only, and lives as long as they do.
     """
 
-    __slots__ = ("arrived", "body", "charge", "head", "problem")
-    charge: Charge | None
-
-    def __init__(self, head: Head, body: bytes, arrived: float, problem: Response | None = None) -> None:
-        self.head = head
-        self.body = body
-        self.arrived = arrived
-        self.problem = problem
+    head: Head
+    body: bytes
+    arrived: float
+    problem: Response | None = None
+    charge: Charge | None = None
 
     def spend(self) -> None:
         """Forget a body that has been read, and what it was charged."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from fairlead_serving.errors import LoadError
 from fairlead_serving.http.connection import Connection
@@ -66,7 +66,7 @@ class HttpServer(Listener):
                 if not connection.carries_inference:
                     self.brings_inference(connection)
                 connection.call = call = head.call(request, connection, self)
-                return cast("Response | None", self.service.start(call))
+                return self.service.start(call)
         response = request.problem or self._router.answer(request)
         if self._router.was_meant_as_inference(head):
             self.service.refused(request.arrived, overloaded=response.status == _OVERLOADED)

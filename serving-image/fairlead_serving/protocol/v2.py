@@ -6,7 +6,6 @@ A message is JSON, or with the binary tensor extension JSON and behind it the ra
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 
 import msgspec
@@ -65,8 +64,7 @@ class RawOutputs(NamedTuple):
         return self.by_name.get(name, self.otherwise)
 
 
-@dataclass(slots=True)
-class InferRequest:
+class InferRequest(msgspec.Struct):
     """An inference request. `outputs` is None where the client leaves the choice to the model.
 
     `raw_outputs` is None where all outputs go as typed values. `rows` is set, and `inputs` empty, where the request is

@@ -59,12 +59,11 @@ class ResponseWriter:
         filling: list[object] = []
         if stop is None:
             for tensor, values in zip(outputs.tensors, outputs.values, strict=True):
-                filling += tensor.array.shape[:1]
-                filling.append(encode(values))
+                filling += (*tensor.array.shape[:1], encode(values))
         else:
-            for width, values in zip(outputs.widths, outputs.values, strict=True):
-                filling.append(stop - start)
-                filling.append(encode(values[start * width : stop * width]))
+            rows = stop - start
+            for width, values in outputs.columns:
+                filling += (rows, encode(values[start * width : stop * width]))
         filling.append(b"" if request_id is None else b',"id":' + encode(request_id))
         return text % tuple(filling)
 
