@@ -45,8 +45,9 @@ Method = Callable[["Dataplane", bytes], bytes]
 class Route(NamedTuple):
     """What a request's headers ask for.
 
-    It is for `method`, or for inference. `status` is an HTTP status other than 200 for what is no gRPC, and `failure`
-    what is wrong with gRPC that cannot be served. `timeout` is in seconds.
+    It is for `method`, or for inference. `gzip` is whether the answer should be compressed, `timeout` is in seconds.
+    `status` is an HTTP status other than 200 for what is no gRPC, and `failure` what is wrong with gRPC that cannot be
+    served.
     """
 
     method: Method | None = None
@@ -89,7 +90,8 @@ def route_of(head: Head) -> Route:
     encoding = head.fields.get(b"grpc-encoding", b"").decode("latin-1")
     accepted = head.fields.get(b"grpc-accept-encoding", b"").replace(b" ", b"").split(b",")
     trace = (head.fields.get(b"traceparent", b""), head.fields.get(b"tracestate", b""))
-    return Route(method, inference, encoding, b"gzip" in accepted, timeout, trace)
+    gzip = encoding not in _PLAIN and b"gzip" in accepted
+    return Route(method, inference, encoding, gzip, timeout, trace)
 
 
 def message_of(body: bytes, encoding: str, limit: int) -> bytes:
@@ -163,14 +165,18 @@ class InferCall(Call):
 class GrpcCall(InferCall):
     """One ModelInfer over a stream of ours."""
 
+    timer: asyncio.TimerHandle | None = None
+
     def __init__(self, stream: Stream, body: bytes, codec: InferCodec, max_body: int) -> None:
+        # As the bases do, without their calls.
         size = len(body)
-        if body[:1] == b"\x01":
-            size *= MOST_INFLATION
-        super().__init__(stream.touched, size, stream.connection.peer, body, codec)
+        self.arrived = stream.touched
+        self.size = size * MOST_INFLATION if body[:1] == b"\x01" else size
+        self.client = stream.connection.peer
+        self._body = body
+        self._codec = codec
         self._stream = stream
         self._max_body = max_body
-        self.timer: asyncio.TimerHandle | None = None
 
     def trace_context(self) -> tuple[bytes, bytes]:
         """Return what the client sent."""
@@ -183,7 +189,7 @@ class GrpcCall(InferCall):
     def _framed(self, message: bytes) -> Answer:
         """Frame a message; compressed if the request was."""
         route: Route = self._stream.route
-        return framed(message, gzip=route.gzip and route.encoding not in _PLAIN)
+        return framed(message, gzip=route.gzip)
 
     def answer(self, response: Answer | Failure) -> None:
         """Send the answer over the stream."""

@@ -125,6 +125,10 @@ class FrameReader:
             if kind != frames.CONTINUATION or number != self._stream:
                 raise ConnectionFault(frames.PROTOCOL_ERROR, "a header block is interrupted")
             self._continue(flags, payload)
+        elif kind == frames.DATA and not flags & frames.PADDED:
+            self._handler.on_data(number, payload, padded=0, last=flags & frames.END_STREAM != 0)
+        elif kind == frames.HEADERS and flags == frames.END_HEADERS:
+            self._handler.on_block(number, payload, last=False)
         elif kind == frames.DATA:
             body = _unpadded(flags, payload)
             padded = len(payload) - len(body)
