@@ -53,7 +53,7 @@ KINDS: dict[str, tuple[Any, Any, str, tuple[int, ...], tuple[str, ...] | None, b
     "network": (MLPClassifier((8,), max_iter=900), SPECIES, "BYTES", (-1,), tuple(np.unique(SPECIES)), True),
     "calibrated": (CalibratedClassifierCV(GaussianNB()), Y, "INT64", (-1,), ("0", "1", "2"), True),
     "search": (GridSearchCV(GaussianNB(), {"var_smoothing": [0.1]}), Y, "INT64", (-1,), ("0", "1", "2"), True),
-    "outliers": (IsolationForest(n_estimators=5), None, "INT64", (-1,), None, True),
+    "outliers": (IsolationForest(n_estimators=5, random_state=1), None, "INT64", (-1,), None, True),
     "novelties": (LocalOutlierFactor(novelty=True), None, "INT64", (-1,), None, True),
     "clusters": (KMeans(3, n_init=1), None, "INT32", (-1,), None, False),
     "mixture": (GaussianMixture(3, random_state=1), None, "INT64", (-1,), ("0", "1", "2"), False),

@@ -79,6 +79,8 @@ def test_both_have_the_same_methods(both: tuple[Server, Server], path: str) -> N
 
 
 def test_both_count_alike(both: tuple[Server, Server]) -> None:
+    for each in both:
+        ask(each, SERVICE + "ModelInfer", b"")
     counts = [{key: value for key, value in each.metrics().items() if "requests" in key} for each in both]
     assert counts[0] == counts[1]
     assert counts[0]['fairlead_requests_total{outcome="client_error"}'] > 0

@@ -5,8 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import math
-import statistics
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -162,13 +160,10 @@ def week(metrics: int) -> Iterator[Judgement]:
 @pytest.mark.parametrize(("metrics", "whole"), [(6, 1200), (16, 480)])
 def test_a_week_at_every_15_seconds_stays_under_512_kib(metrics: int, whole: float) -> None:
     status = ModelRolloutStatus(queries={str(number): "q" * 2000 for number in range(metrics)})
-    took = []
     for number, answer in enumerate(week(metrics)):
         reason = ("CollectingEvidence", "NoData", "SplitMismatch")[number % 3]
         action = Hold(ATTEMPT, reason, "a sentence with numbers. " * 40)
-        began = time.process_time()
         status = record.after(status, PLAN, ATTEMPT, action, answer, answer.next_at)
-        took.append(time.process_time() - began)
     size = len(json.dumps(status.to_record(), separators=(",", ":")))
     assert size < 448 * 1024  # the rest is for the frozen plan in spec
     when = [times.from_wire(point.at) for point in status.history]
@@ -176,7 +171,6 @@ def test_a_week_at_every_15_seconds_stays_under_512_kib(metrics: int, whole: flo
     assert ages[0] == WEEK - TICK
     assert [age for age in ages if age <= whole] == [TICK * k for k in range(int(whole / TICK), -1, -1)]
     assert sum(point.window or 0 for point in status.history) == WEEK
-    assert statistics.median(took) < 0.005
 
 
 def test_decisions_outlive_what_was_waited_for() -> None:
