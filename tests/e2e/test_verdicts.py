@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import skops.io
 from sklearn.linear_model import LogisticRegression
-from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -31,14 +30,35 @@ GUARDED = [
     {"name": "prediction-distribution"},
 ]
 MISREAD = {3: 8, 5: 6}
+# As right as the others, and slower by far than what a busy machine makes of them.
+SLOW = """
+import time
+
+import numpy as np
+
+
+class Model:
+    outputs = {"predict": ("INT64", [-1])}
+    classes = list(range(10))
+    batches = True
+
+    def load(self, folder):
+        self.weights = np.load(folder / "weights.npy")
+
+    def predict(self, inputs):
+        (scans,) = inputs.values()
+        time.sleep(0.03)
+        return (scans @ self.weights[:-1] + self.weights[-1]).argmax(axis=1)
+"""
 
 
 @pytest.fixture(scope="module")
 def guarded(field: Field) -> Iterator[Field]:
     """Given version 2 under load, and three worse ones in the storage."""
     scans = Scans.load()
-    for version, model in _worse(scans).items():
-        folder = _saved(field.models / version, model)
+    folders = {version: _saved(field.models / version, model) for version, model in _worse(scans).items()}
+    folders["slow"] = _slow(field.models / "slow", scans)
+    for version, folder in folders.items():
         environment.upload(field.kubectl, field.credentials, folder, f"{environment.MODEL}/{version}")
     field.kubectl.apply(_manifest("2"))
     field.until(environment.MODEL, serves("2"), 120)
@@ -103,6 +123,8 @@ def _record(field: Field, version: str) -> dict[str, Any]:
 def _manifest(version: str) -> dict[str, Any]:
     manifest = environment.model_deployment(version)
     manifest["spec"]["rollout"]["analysis"]["metrics"] = GUARDED
+    if version == "slow":
+        manifest["spec"]["model"]["modelFormat"] = {"name": "python"}
     return manifest
 
 
@@ -110,10 +132,6 @@ def _worse(scans: Scans) -> dict[str, Any]:
     labels = np.array([MISREAD.get(int(label), int(label)) for label in scans.train_labels])
     half = scans.train[:, :32]
     return {
-        # Compares each scan with all that it has ever seen: as right as the others, and much slower.
-        "slow": KNeighborsClassifier(algorithm="ball_tree").fit(
-            np.repeat(scans.train, 4, axis=0), np.repeat(scans.train_labels, 4)
-        ),
         "misread": _linear().fit(scans.train, labels),
         "narrow": _linear().fit(half, scans.train_labels),
     }
@@ -121,6 +139,15 @@ def _worse(scans: Scans) -> dict[str, Any]:
 
 def _linear() -> Pipeline:
     return make_pipeline(StandardScaler(), LogisticRegression(max_iter=500))
+
+
+def _slow(folder: Path, scans: Scans) -> Path:
+    scaler, linear = (step for _, step in _linear().fit(scans.train, scans.train_labels).steps)
+    weights = linear.coef_.T / scaler.scale_[:, None]
+    folder.mkdir(parents=True)
+    np.save(folder / "weights.npy", np.vstack([weights, linear.intercept_ - scaler.mean_ @ weights]))
+    (folder / "model.py").write_text(SLOW)
+    return folder
 
 
 def _saved(folder: Path, model: Any) -> Path:
