@@ -69,7 +69,7 @@ def run(store: Store, peers: dict[str, Peer], arguments: argparse.Namespace) -> 
                 cold(bench, arguments.runs)
         if "busy" in arguments.models and "fairlead" in peers:
             for number in range(arguments.runs):
-                for peer in (peers["fairlead"], lineup.TWO):
+                for peer in (lineup.ONE, lineup.TWO):
                     bench.workers(peer, number, arguments.seconds)
 
 

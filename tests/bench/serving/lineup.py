@@ -37,5 +37,8 @@ def _echo(_python: Path, _model: Model, _saved: Path, place: Place) -> Plan:
 
 
 ECHO = Peer("echo", "Limit: C, answers blindly", "fairlead", "", V2, ("joblib",), _echo, models=("lr",), blind=True)
-TWO = replace(PEERS["fairlead"], name="fairlead-two", plan=partial(fairlead.plan, workers=2))
+ONE, TWO = (
+    replace(PEERS["fairlead"], name=f"fairlead-{name}", plan=partial(fairlead.plan, workers=workers))
+    for name, workers in (("one", 1), ("two", 2))
+)
 ALL: dict[str, Peer] = {**PEERS, ECHO.name: ECHO}

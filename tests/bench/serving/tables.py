@@ -143,7 +143,7 @@ def verdict(found: float | None, asked: float | None, *, below: bool = False) ->
 
 def bars(store: Store) -> str:
     """The other bars."""
-    one, two = (store.median(f"workers/busy/{name}", "rate") for name in ("fairlead", "fairlead-two"))
+    one, two = (store.median(f"workers/busy/{name}", "rate") for name in ("fairlead-one", "fairlead-two"))
     lean = f"http/lr/fairlead-lean/{FIRST[1]}"
     echo = ratio(store, "http", "echo", FIRST[1])
     rows = [
