@@ -152,10 +152,6 @@ class Dataplane:
             message = f"the model failed: {type(error).__name__}: {_first_line(error)}"
             raise ModelFailureError(message) from error
 
-    def infer(self, request: InferRequest) -> list[Tensor]:
-        """Answer one request here and now, raising as `bind` and `run` do."""
-        return self.run(*self.bind(request))
-
     def failed(self, error: Exception) -> None:
         """Log a failure that is nobody's request's fault."""
         self._failures.log(error)
