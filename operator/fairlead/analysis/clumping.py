@@ -35,6 +35,11 @@ def weaken_waiting(state: State, metric: Metric, pods: int) -> None:
         process.floor = dispersion.noise_floor(
             _unlike(metric, process, place).sigma if metric.kind != CATEGORICAL else 0.0, state.canary_pods, pods
         )
+    largest = max((process.floor for process in metric.processes), default=1.0)
+    for process in metric.processes:
+        # The pods of a latency's edges are the same. At the last ones slow requests are too few to show how unlike.
+        if process.floor <= 1.0:
+            process.floor = largest
 
 
 def disperse(metric: Metric, cells: Cells, *, history: bool) -> None:

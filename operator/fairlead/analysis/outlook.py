@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from fairlead.analysis import sentences
+from fairlead.analysis import dispersion, sentences
 from fairlead.analysis.detectable import least_ratio
-from fairlead.analysis.evidence import Counts, Margin
+from fairlead.analysis.evidence import Counts
 from fairlead.analysis.readings import detail
 from fairlead.analysis.state import Metric, State
 from fairlead.api.duration import render
@@ -41,7 +41,7 @@ def _shown(state: State, plan: AnalysisPlan, known: PlanMetric, requests: float,
     place = _place(metric, sums)
     process = metric.processes[place]
     stable = Counts(requests * (1 - share), requests * (1 - share) * sums[place + 1] / sums[0])
-    margin = Margin(known.rollback.ratio * process.floor, known.rollback.absolute)
+    margin = dispersion.widened(known.rollback, process.floor, sums[place + 1] / sums[0])
     bar = 1 / (plan.alpha * known.weight)
     ratio = least_ratio(requests * share, stable, margin, bar, process.spread.phi())
     subject = sentences.subject(Reading(known.name, 0, 0, 0, 0, 1, 1, known.weight, detail(metric, place)))

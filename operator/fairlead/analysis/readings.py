@@ -11,6 +11,9 @@ from fairlead.analysis.state import Metric, State
 from fairlead.api.plan import AnalysisPlan, PlanMetric
 from fairlead.api.verdict import Reading
 
+_LEAST = 1e-9
+"""Shares nearer to 0 or 1 are taken for this, so that odds are finite."""
+
 
 def read(state: State, known: PlanMetric, alpha: float, *, intervals: bool = True) -> Reading:
     """One metric's numbers. Of a latency's edges the one is shown that speaks loudest against the canary."""
@@ -84,11 +87,14 @@ def placebo(state: State, plan: AnalysisPlan, known: PlanMetric) -> bool:
     pods = column(metric.whole, place)
     sigma = dispersion.unlikeness(pods, process.spread.phi()).sigma
     floor = dispersion.noise_floor(sigma, 1, len(pods) - 1)
-    margin = Margin(known.rollback.ratio * floor, known.rollback.absolute)
     bar = 1 / (plan.alpha * known.weight)
     ratio = process.estimate.ratio
+    # These are sums that are looked at once, so the share of the others may come from them too.
+    seen = _share(pods)
+    odds = None if ratio is None else _odds(ratio * seen) / _odds(seen)
     return any(
-        _single(pod, rest, margin, process.phi) >= bar and (ratio is None or _ratio(pod, rest) >= ratio)
+        _single(pod, rest, dispersion.widened(known.rollback, floor, _share([rest])), process.phi) >= bar
+        and (odds is None or _odds(_share([pod])) / _odds(_share([rest])) >= odds)
         for pod, rest in _splits(pods)
     )
 
@@ -118,8 +124,13 @@ def _splits(pods: Sequence[Counts]) -> list[tuple[Counts, Counts]]:
     return [(pod, Counts(n - pod.n, k - pod.k)) for pod in pods]
 
 
-def _ratio(pod: Counts, rest: Counts) -> float:
-    return pod.k * rest.n / max(1e-9, pod.n * rest.k)
+def _share(pods: Sequence[Counts]) -> float:
+    return sum(pod.k for pod in pods) / max(1e-9, sum(pod.n for pod in pods))
+
+
+def _odds(share: float) -> float:
+    held = min(1.0 - _LEAST, max(_LEAST, share))
+    return held / (1.0 - held)
 
 
 def detail(metric: Metric, place: int) -> str:

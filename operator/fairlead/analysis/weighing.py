@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from fairlead.analysis import counting, evidence, witness
+from fairlead.analysis import counting, dispersion, evidence, witness
 from fairlead.analysis.estimate import Curve
 from fairlead.analysis.evidence import BETTER, WORSE, Counts, Factors, Margin
 from fairlead.analysis.intervals import Interval
@@ -70,15 +70,16 @@ def _weigh_all(known: PlanMetric, metric: Metric, windows: list[Window], mass: f
     canary, n = metric.waiting, metric.waiting.n
     worse_than, better_than = _margins(known, metric)
     there = [window for window in windows if window.n > 0]
-    worse = [evidence.factors(n, window.n, _margin(worse_than, 1.0), WORSE) for window in there]
-    better = [evidence.factors(n, window.n, _margin(better_than, 1.0), BETTER) for window in there]
+    worse = [evidence.factors(n, window.n, _margin(worse_than), WORSE) for window in there]
+    better = [evidence.factors(n, window.n, _margin(better_than), BETTER) for window in there]
+    earlier = metric.stable - metric.beside.n
     for place, process in enumerate(metric.processes):
         bad, phi = canary.bad[place], process.phi
         lenient = canary.lenient[place] if canary.lenient else bad
         factors = worse
         if process.floor > 1.0:
             acted["noise-floor"] = None
-            margin = _margin(worse_than, process.floor)
+            margin = dispersion.widened(worse_than, process.floor, process.stable / earlier if earlier > 0 else 0.0)
             factors = [evidence.factors(n, window.n, margin, WORSE) for window in there]
         if phi > 1.0:
             acted["dispersion"] = None
@@ -144,5 +145,5 @@ def _margin_of(ratio: float, absolute: float) -> Margin:
     return Margin(ratio, absolute)
 
 
-def _margin(margin: PlanMargin, floor: float) -> Margin:
-    return _margin_of(margin.ratio * floor, margin.absolute)
+def _margin(margin: PlanMargin) -> Margin:
+    return _margin_of(margin.ratio, margin.absolute)

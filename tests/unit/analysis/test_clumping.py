@@ -9,7 +9,7 @@ import pytest
 from fairlead.analysis import clumping, engine
 from fairlead.analysis.intervals import MetricCounts
 from fairlead.analysis.state import State
-from tests.unit.analysis.support import by_router, interval, judged, plan
+from tests.unit.analysis.support import EDGES, by_router, interval, judged, plan
 
 BAD_CANARY = (100.0, 10.0)
 
@@ -34,6 +34,20 @@ def test_with_a_lone_stable_pod_the_requests_of_a_connection_count_as_one() -> N
         how = plan(routing=routing)
         state = judged((interval(t, BAD_CANARY, pods, opened=10.0, carried=400.0) for t in range(4)), how)
         assert low <= state.metrics["error-rate"].processes[0].phi <= high
+
+
+@pytest.mark.parametrize(("spread", "unlike"), [(100.0, True), (0.0, False)])
+def test_an_edge_that_shows_no_unlike_pods_yet_takes_the_noise_floor_of_the_others(
+    spread: float, *, unlike: bool
+) -> None:
+    pods = {f"s{i}": (1000.0, 400.0 + (i - 1) * spread, 40.0 + (i - 1) * spread / 8, 0.0) for i in range(3)}
+    counts = MetricCounts({"c": (1000.0, 400.0, 40.0, 0.0)}, pods, "histogram", EDGES)
+    how = plan("latency")
+    state = judged((interval(t, metrics={"latency": counts}) for t in range(10)), how)
+    floors = [process.floor for process in state.metrics["latency"].processes]
+    assert (floors[0] > 2) == (floors[1] > 2) == unlike
+    assert floors[0] != floors[1] or not unlike
+    assert floors[2] == max(floors[:2])
 
 
 def test_a_whole_arm_without_history_is_taken_for_independent_requests() -> None:

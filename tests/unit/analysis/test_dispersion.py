@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from fairlead.analysis import dispersion
-from fairlead.analysis.dispersion import ALIKE, ENOUGH_PODS, Spread, noise_floor, pearson, unlikeness
-from fairlead.analysis.evidence import Counts
+from fairlead.analysis.dispersion import ALIKE, ENOUGH_PODS, Spread, noise_floor, pearson, unlikeness, widened
+from fairlead.analysis.evidence import Counts, Margin
 
 
 def cells(*pairs: tuple[float, float]) -> list[Counts]:
@@ -99,8 +99,8 @@ def test_what_is_plain_to_see_is_told_from_chance() -> None:
 
 def pods(seed: int, number: int, sigma: float, n: int) -> list[Counts]:
     random = np.random.default_rng(seed)
-    rates = 0.05 * np.exp(sigma * random.standard_normal(number))
-    return cells(*((n, random.binomial(n, min(0.9, rate))) for rate in rates))
+    odds = 0.05 * np.exp(sigma * random.standard_normal(number))
+    return cells(*((n, random.binomial(n, odd / (1 + odd))) for odd in odds))
 
 
 def test_equal_pods_are_seldom_taken_for_unlike_ones() -> None:
@@ -119,7 +119,49 @@ def test_spread_of_many_pods_is_bounded_from_above(number: int, sigma: float) ->
 def test_few_pods_get_the_wider_bound() -> None:
     two = unlikeness(cells((10_000, 400), (10_000, 600)), 1.0).sigma
     many = unlikeness(cells(*[(10_000, 400), (10_000, 600)] * 8), 1.0).sigma
-    assert many < two / 3
+    assert many < two / 2
+
+
+def test_few_pods_are_bounded_by_what_pods_usually_are_where_they_show_little_of_themselves() -> None:
+    n = 1_000_000
+    sigmas = [
+        unlikeness(cells(*((n, 0.04 * n * (1 + off)) for off in (-spread, 0, spread))), 1.0).sigma
+        for spread in (0.02, 0.25, 0.75)
+    ]
+    assert sigmas[0] == pytest.approx(0.02 / 0.96 / math.sqrt(0.0626), rel=0.05), "their own: four times what they show"
+    assert sigmas[1] == pytest.approx(1.649 * math.sqrt((4 * 0.5**2 + 2 * (0.25 / 0.96) ** 2) / 6), rel=0.01)
+    assert sigmas[2] == pytest.approx(1.649 * math.sqrt((4 * 0.5**2 + 2 * (0.75 / 0.96) ** 2) / 6), rel=0.01)
+
+
+@pytest.mark.parametrize("number", [3, 5, ENOUGH_PODS])
+@pytest.mark.parametrize(("sigma", "most"), [(0.1, 0.01), (0.3, 0.01), (0.5, 0.01), (0.7, 0.012), (1.0, 0.025)])
+def test_a_good_canary_beside_few_pods_seldom_exceeds_the_noise_floor(number: int, sigma: float, most: float) -> None:
+    random, n, runs = np.random.default_rng(number), 1e7, 3000
+    drawn = 0.05 * np.exp(sigma * random.standard_normal((runs, number + 1)))
+    exceeded = 0
+    for odds in drawn:
+        shares = odds[:-1] / (1 + odds[:-1])
+        floor = noise_floor(unlikeness(cells(*((n, n * share) for share in shares)), 1.0).sigma, 1, number)
+        stable = shares.mean()
+        exceeded += odds[-1] > floor * stable / (1 - stable)
+    assert exceeded / runs <= most
+
+
+@pytest.mark.parametrize("floor", [1.0, 1.5, 20.0])
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.04, 0.5, 1.0])
+def test_the_widened_margin_holds_every_canary_whose_odds_are_within_the_floor(floor: float, share: float) -> None:
+    margin = Margin(1.1, 0.0005)
+    got = widened(margin, floor, share)
+
+    def allowed(stable: float) -> float:
+        most = margin.ratio * stable
+        return floor * most / (1 + (floor - 1) * most) + margin.absolute
+
+    for stable in np.linspace(0, 1, 101):
+        assert got.ratio * stable + got.absolute >= allowed(stable) - 1e-12
+    assert got.ratio * share + got.absolute == pytest.approx(allowed(share))
+    if floor == 1:
+        assert got == pytest.approx(margin)
 
 
 def test_dispersion_explains_a_spread_away() -> None:

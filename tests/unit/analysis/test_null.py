@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from fairlead.analysis.dispersion import widened
 from fairlead.analysis.evidence import BETTER, WORSE, Counts, Margin, log_e
 
 SIZES = (1, 2, 5, 16)
@@ -62,6 +63,20 @@ def test_no_harmful_canary_has_an_expectation_above_one(margin: Margin) -> None:
             edge = margin.ratio * p_s + margin.absolute
             if edge <= 1:
                 assert expectations(e, edge + (1 - part) * (1 - edge), p_s).max() <= 1 + ROUNDING, (n_c, n_s, p_s, part)
+
+
+@pytest.mark.parametrize("floor", [1.5, 5.0, 20.0])
+@pytest.mark.parametrize("share", [0.0, 0.05, 0.5])
+def test_no_canary_whose_odds_are_within_the_noise_floor_has_an_expectation_above_one(
+    floor: float, share: float
+) -> None:
+    """Wherever the tangent is taken, and whatever stable's share turns out to be."""
+    margin = widened(Margin(1.1, 0.0005), floor, share)
+    for n_c, n_s in itertools.product(SIZES, SIZES):
+        e = outcomes(n_c, n_s, margin, WORSE)
+        for p_s in SHARES:
+            edge = floor * 1.1 * p_s / (1 + (floor - 1) * 1.1 * p_s) + 0.0005
+            assert expectations(e, min(1.0, edge), p_s).max() <= 1 + ROUNDING, (n_c, n_s, p_s)
 
 
 def test_the_bound_is_reached_at_the_edge() -> None:

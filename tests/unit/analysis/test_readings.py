@@ -102,13 +102,14 @@ def test_nothing_to_compare_with_is_beyond_any_margin() -> None:
     [
         ([(5000, 400), (5000, 5), (5000, 5)], 10.0, True),
         ([(5000, 400), (5000, 5), (5000, 5)], 100.0, False),
+        ([(5000, 400), (5000, 5), (5000, 5)], 36.0, False),
         ([(5000, 400), (5000, 5), (5000, 5)], None, True),
         ([(5000, 50), (5000, 40), (5000, 60)], 1.1, False),
         ([(100, 3), (100, 0), (100, 0)], 1.1, False),
         ([(5000, 400)], 1.1, False),
         ([], 1.1, False),
     ],
-    ids=["one pod fails", "canary is worse still", "no ratio", "alike", "too few", "one pod", "none"],
+    ids=["one pod fails", "worse still", "nearly all fail", "no ratio", "alike", "too few", "one pod", "none"],
 )
 def test_placebo_fires_when_a_stable_pod_is_as_much_worse_than_its_sisters(
     pods: list[Arm], ratio: float | None, *, fires: bool

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from fairlead.analysis import evidence
+from fairlead.analysis import dispersion, evidence
 from fairlead.analysis.evidence import BETTER, WORSE, Counts, Margin
 from fairlead.analysis.intervals import WHOLE, MetricCounts
 from fairlead.analysis.state import State
@@ -106,6 +106,21 @@ def test_pods_that_are_unlike_for_good_widen_the_margin() -> None:
 
     assert worse((0.02, 0.02, 0.02)) > 100
     assert worse((0.01, 0.02, 0.03)) < 1
+
+
+def test_the_margin_is_widened_on_the_odds_at_the_share_that_stable_had_before() -> None:
+    how = plan(counted_at="router")
+    pods = [(2000.0, k) for k in (200.0, 400.0, 600.0)]
+    state = judged((interval(t, (2000.0, 1500.0), pods) for t in range(5)), how)
+    before = copy.deepcopy(state.metrics["error-rate"].processes[0])
+    judged([interval(5, (2000.0, 1900.0), [(n, k / 2) for n, k in pods])], how, state)
+    after = state.metrics["error-rate"].processes[0]
+    margin = dispersion.widened(Margin(1.1, 0.0005), after.floor, 0.2)
+    logs = evidence.log_e(Counts(2000, 1900), Counts(6000, 600), margin, WORSE)
+    assert after.floor > 2
+    assert after.bad == pytest.approx(
+        evidence.against(before.bad, [log / after.phi for log in logs], evidence.onset(6)), rel=1e-5
+    )
 
 
 def test_what_is_seen_at_once_and_what_is_seen_pod_by_pod_is_the_same_evidence() -> None:
