@@ -72,14 +72,17 @@ contracts: $(STAMP) ## Layers and who may import what
 generate: $(STAMP) ## Write the CRDs from the types
 	$(PY) -m fairlead.cli.crds
 
+# What PyTorch asks for and loads on a GPU only, which the serving image does not use. The rest of CUDA is linked into it.
+GPU_ONLY := triton nvidia-cusolver nvidia-nvjitlink nvidia-nvtx nvidia-cuda-cccl cuda-bindings cuda-pathfinder cuda-toolkit
 LOCK = $(BIN)/uv pip compile --quiet --no-header --no-annotate --generate-hashes --python-version 3.11
 lock: $(BIN)/uv ## Pin all requirements by hash, keeping what fits (LOCK_ARGS=--upgrade: newest)
 	$(LOCK) $(LOCK_ARGS) pyproject.toml --output-file requirements/operator.txt
 	$(LOCK) $(LOCK_ARGS) serving-image/pyproject.toml --output-file requirements/serving-lean.txt
 	$(LOCK) $(LOCK_ARGS) --extra full serving-image/pyproject.toml --output-file requirements/serving.txt
 	$(LOCK) $(LOCK_ARGS) --extra full --group dev pyproject.toml serving-image/pyproject.toml --output-file requirements/dev.txt
-	for variant in litert torch; do $(LOCK) $(LOCK_ARGS) --extra $$variant serving-image/pyproject.toml \
-	  --output-file requirements/serving-$$variant.txt || exit 1; done
+	$(LOCK) $(LOCK_ARGS) --extra litert serving-image/pyproject.toml --output-file requirements/serving-litert.txt
+	$(LOCK) $(LOCK_ARGS) --extra torch $(GPU_ONLY:%=--no-emit-package %) serving-image/pyproject.toml \
+	  --output-file requirements/serving-torch.txt
 	$(LOCK) $(LOCK_ARGS) requirements/build.in --output-file requirements/build.txt
 	$(LOCK) $(LOCK_ARGS) requirements/tools.in --output-file requirements/tools.txt
 	$(LOCK) $(LOCK_ARGS) requirements/fuzz.in --output-file requirements/fuzz.txt

@@ -1,8 +1,10 @@
-"""Where models are kept when nobody says where."""
+"""Where models are kept when nobody says where, and temporary files where the system has no place for them."""
 
 from __future__ import annotations
 
 import os
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -26,3 +28,16 @@ def default(environment: Mapping[str, str], system: Path = SYSTEM) -> Path:
     home = environment.get("HOME", "")
     # A container's user without a home has "/".
     return Path(home) / ".cache" / "fairlead" if home.startswith("/") and home != "/" else system
+
+
+def lend(cache: Path) -> None:
+    """Have temporary files made in the cache folder where no other can be written to, as under a read-only root.
+
+    Libraries make some as they read models and signatures; where the cache cannot be written either, they say so.
+    """
+    try:
+        tempfile.gettempdir()
+    except FileNotFoundError:
+        with suppress(OSError):
+            cache.mkdir(parents=True, exist_ok=True)
+        tempfile.tempdir = str(cache)

@@ -7,7 +7,7 @@ import random
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from fairlead_serving import golden
+from fairlead_serving import cachefolder, golden
 from fairlead_serving.dataplane import Loaded
 from fairlead_serving.errors import StorageUnreachableError
 from fairlead_serving.fallback.declared import divide, load_spare
@@ -70,6 +70,7 @@ def delays() -> Iterator[float]:
 
 def _once(settings: Settings, environment: Mapping[str, str], report: Callable[[str], None]) -> Load:
     began = time.perf_counter()
+    cachefolder.lend(settings.cache_dir)
     artifact = fetch(settings.uri, settings.cache_dir, settings.digest, environment, settings.session)
     if settings.trust is not None:
         from fairlead_serving.signatures import verify  # noqa: PLC0415  only where it is asked for

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +28,8 @@ def load(path: Path) -> PytorchModel:
 def read_program(path: Path) -> Any:
     """Return the exported program in a file. Raises LoadError."""
     torch.set_num_threads(1)
+    # It would miss Triton, which is for GPUs, in a line of its own form.
+    logging.getLogger("torch.utils.flop_counter").setLevel(logging.ERROR)
     try:
         return torch.export.load(path)
     except MemoryError:
