@@ -30,7 +30,8 @@ from .waiting import answers_ok, until
 
 _CONTEXT = "fairlead-component"
 _PREFIX = "fairlead-plane-"
-_READY_SECONDS = 60.0
+_READY_SECONDS = 120.0
+_ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,17 +66,21 @@ class ControlPlane:
         namespaces get their default service account. Raises ClusterError when a program ends or is not ready in time.
         """
         ensure(CONTROL_PLANE_TOOLS, progress)
-        _sweep()
-        state = Path(tempfile.mkdtemp(prefix=_PREFIX))
-        with (state / "owner").open("w") as owner:
-            fcntl.flock(owner, fcntl.LOCK_EX)
-            try:
-                plane = cls._launch(state, Daemons(state))
-                if controllers:
-                    plane.start_controllers()
-                yield plane
-            finally:
-                _remove(state)
+        with ExitStack() as stack:
+            for attempt in range(1, _ATTEMPTS + 1):
+                state = stack.enter_context(_folder())
+                try:
+                    plane = cls._launch(state, Daemons(state))
+                    if controllers:
+                        plane.start_controllers()
+                    break
+                except ClusterError as error:
+                    # On a busy machine one of them may end for no reason of its own, such as a port taken meanwhile.
+                    if attempt == _ATTEMPTS:
+                        raise
+                    progress(f"starting the control plane again: {error}")
+                    stack.close()
+            yield plane
 
     @classmethod
     def _launch(cls, state: Path, daemons: Daemons) -> ControlPlane:
@@ -141,12 +146,34 @@ class ControlPlane:
         return subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, env=environment)
 
 
-def _sweep() -> None:
-    """Remove what killed test runs left: folders whose owner no longer holds its lock."""
-    for owner in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*/owner"):
-        with contextlib.suppress(OSError), owner.open("r+") as handle:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _remove(owner.parent)
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """Make a folder for one control plane. In the end it goes, and all processes that work for it."""
+    with _sweeping():
+        state = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        owner = (state / "owner").open("w")
+        fcntl.flock(owner, fcntl.LOCK_EX)
+    with owner:
+        try:
+            yield state
+        finally:
+            _remove(state)
+
+
+@contextmanager
+def _sweeping() -> Iterator[None]:
+    """Remove what killed test runs left: folders whose owner no longer holds its lock. One process does so at a time.
+
+    Nobody else looks meanwhile, so that a folder that is being made is not taken for one that was left.
+    """
+    folder = Path(tempfile.gettempdir())
+    with (folder / f"{_PREFIX}sweep.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for owner in folder.glob(f"{_PREFIX}*/owner"):
+            with contextlib.suppress(OSError), owner.open("r+") as handle:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _remove(owner.parent)
+        yield
 
 
 def _remove(state: Path) -> None:

@@ -21,7 +21,7 @@ from .errors import ClusterError
 
 MARK = "FAIRLEAD_STATE_DIR"
 _KILL_ROUNDS = 5
-_EXEC_ROUNDS = 50
+_EXEC_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +48,13 @@ class Daemons:
         pid = self._pid(name)
         if pid is None:
             return False
-        # While a process replaces its program (nsenter does) its environment reads as empty for a moment.
-        for _ in range(_EXEC_ROUNDS):
-            if _marked(pid, self.state):
-                return True
-            if not _empty_environment(pid):
+        # While a process replaces its program its environment reads as empty, or cannot be read, for a moment.
+        deadline = time.monotonic() + _EXEC_SECONDS
+        while not (environment := _environment(pid)):
+            if _ended(pid) or time.monotonic() > deadline:
                 return False
             time.sleep(0.01)
-        return False
+        return _mark(self.state) in environment
 
     def check(self, names: Iterable[str]) -> None:
         """Raise ClusterError with the last log lines when one of the programs has ended."""
@@ -134,16 +133,23 @@ def _wait_gone(handles: dict[int, int], seconds: float) -> None:
 
 def _marked(pid: int, state: Path) -> bool:
     """Tell whether the process lives (a zombie does not: its environment reads as empty) and carries the mark."""
-    try:
-        environment = Path(f"/proc/{pid}/environ").read_bytes()
-    except OSError:
-        return False
-    return f"{MARK}={state}".encode() in environment.split(b"\0")
+    return _mark(state) in _environment(pid)
 
 
-def _empty_environment(pid: int) -> bool:
+def _mark(state: Path) -> bytes:
+    return f"{MARK}={state}".encode()
+
+
+def _environment(pid: int) -> list[bytes]:
+    """Return a process's variables; none where there is nothing to be read."""
     try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-        return state != "Z" and not Path(f"/proc/{pid}/environ").read_bytes()
+        return [each for each in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0") if each]
     except OSError:
-        return False
+        return []
+
+
+def _ended(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+    except OSError:
+        return True

@@ -28,7 +28,7 @@ def answers_ok(url: str, authority: Path) -> bool:
     context = ssl.create_default_context(cafile=str(authority))
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
     try:
-        with opener.open(url, timeout=2) as answer:
+        with opener.open(url, timeout=10) as answer:
             return bool(answer.status == HTTPStatus.OK)
     except (OSError, urllib.error.URLError):
         return False

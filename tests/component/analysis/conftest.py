@@ -7,7 +7,7 @@ import json
 import socket
 import subprocess
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
@@ -22,6 +22,7 @@ from tests.cluster.cache import silent
 from tests.cluster.debian import unpacked
 from tests.cluster.errors import ClusterError
 from tests.component.analysis import protobuf
+from tests.component.patience import until
 
 HISTOGRAMS = {
     "fairlead_request_duration_seconds": ("0.01", "0.1", "1.0", "+Inf"),
@@ -51,9 +52,8 @@ class ExporterPod:
     wrong: float = 0.1
     began: float = field(default_factory=time.time)
 
-    def counters(self) -> dict[str, dict[tuple[tuple[str, str], ...], float]]:
-        """The counters of the serving image, as far as judging reads them."""
-        age = time.time() - self.began
+    def counters(self, age: float) -> dict[str, dict[tuple[tuple[str, str], ...], float]]:
+        """The counters of the serving image after so many seconds, as far as judging reads them."""
         n, bad = int(age * self.rate), int(age * self.errors)
         dogs, wrong = int(n * self.dogs), int(n * self.wrong)
 
@@ -74,11 +74,11 @@ class ExporterPod:
 
     def page(self) -> str:
         """The metrics page in the text format."""
-        lines = []
-        for name, series in self.counters().items():
+        age, lines = time.time() - self.began, []
+        for name, series in self.counters(age).items():
             lines.append(f"# TYPE {name} counter")
             lines += [f"{name}{{{_written(labels)}}} {value:g}" for labels, value in series.items()]
-        n = self._requests()
+        n = int(age * self.rate)
         for name, edges in HISTOGRAMS.items():
             lines.append(f"# TYPE {name} histogram")
             lines += [f'{name}_bucket{{{_written(self._identity)},le="{edge}"}} {n}' for edge in edges]
@@ -87,18 +87,16 @@ class ExporterPod:
 
     def messages(self) -> bytes:
         """The metrics page in the format that has native histograms."""
-        n = self._requests()
+        age = time.time() - self.began
+        n = int(age * self.rate)
         buckets = {LATENCY_BUCKET + self.shift: n - n // 4, LATENCY_BUCKET + 5 + self.shift: n // 4}
-        families = [protobuf.counter(name, series) for name, series in self.counters().items()]
+        families = [protobuf.counter(name, series) for name, series in self.counters(age).items()]
         name = "fairlead_request_duration_seconds"
         return b"".join([*families, protobuf.histogram(name, self._identity, 3, buckets)])
 
     @property
     def _identity(self) -> tuple[tuple[str, str], ...]:
         return ("model", "m"), ("version", "1"), ("revision", self.revision)
-
-    def _requests(self) -> int:
-        return int((time.time() - self.began) * self.rate)
 
 
 def _written(labels: tuple[tuple[str, str], ...]) -> str:
@@ -175,20 +173,10 @@ class Prometheus:
 
     async def _ready(self) -> bool:
         try:
-            answer = await asyncio.to_thread(self.session.get, f"{self.url}/-/ready", timeout=2)
+            answer = await asyncio.to_thread(self.session.get, f"{self.url}/-/ready", timeout=10)
         except RequestException:
             return False
         return answer.status_code == HTTPStatus.OK
-
-
-async def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
-    """Wait until the condition (or the coroutine it returns) holds; fail when it does not in time."""
-    async with asyncio.timeout(seconds):
-        while True:
-            result = condition()
-            if await result if asyncio.iscoroutine(result) else result:
-                return
-            await asyncio.sleep(0.05)
 
 
 def free_port() -> int:

@@ -16,6 +16,7 @@ from fairlead.analysis.prometheus import PrometheusSource
 from fairlead.analysis.source import MetricError, ProviderError, QueryError, Sample
 from tests.cluster.pki import Authority
 from tests.component.analysis.conftest import Exporter, Prometheus, configure, free_port
+from tests.component.patience import PATIENCE
 
 USER, PASSWORD = "judge", "correct horse"
 HASHED = "$2b$04$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e"
@@ -56,7 +57,7 @@ def written(file: Path, text: str) -> Path:
 
 
 async def ask(url: str, access: Access) -> list[Sample]:
-    source = PrometheusSource(url, access=access)
+    source = PrometheusSource(url, access=access, timeout=PATIENCE)
     try:
         return list(await source.instant("vector(1)", time.time()))
     finally:
@@ -67,7 +68,7 @@ async def test_tls_with_certificates_and_a_password(guarded: tuple[Prometheus, A
     server, access = guarded
     assert [sample.value for sample in await ask(server.url, access)] == [1.0]
     assert access.password_file
-    source = PrometheusSource(server.url, access=access)
+    source = PrometheusSource(server.url, access=access, timeout=PATIENCE)
     await source.instant("up", time.time())
     access.password_file.write_text("wrong")
     with pytest.raises(QueryError, match=r"denied access \(HTTP 401\): check the operator's credentials"):
@@ -129,7 +130,8 @@ async def test_a_token_is_read_anew_and_tenants_are_named(
     folder.mkdir()
     written(folder / "X-Scope-OrgID", "team-a\n")
     written(folder / "..data", "not a header")
-    source = PrometheusSource(url, access=Access(token_file=token, headers={"X-Env": "prod"}, headers_folder=folder))
+    access = Access(token_file=token, headers={"X-Env": "prod"}, headers_folder=folder)
+    source = PrometheusSource(url, access=access, timeout=PATIENCE)
     await source.instant("up", 1.0)
     token.write_text("second")
     await source.instant("up", 1.0)

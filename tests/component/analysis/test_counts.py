@@ -18,8 +18,9 @@ from fairlead.api.metricspec import Metric
 from fairlead.api.plan import AnalysisPlan
 from fairlead.api.verdict import Outcome, Reason
 from fairlead.rollout.metrics import BUILT_IN, planned_metrics
-from tests.component.analysis.conftest import LATENCY_BUCKET, Exporter, Prometheus, configure, one_release, until
+from tests.component.analysis.conftest import LATENCY_BUCKET, Exporter, Prometheus, configure, one_release
 from tests.component.analysis.test_prometheus import FAST, Rollout
+from tests.component.patience import PATIENCE, until
 from tests.unit.analysis.support import plan
 
 VARIABLES = {"namespace": "ns", "model": "m", "name": "m", "canary": "canary", "stable": "stable"}
@@ -46,10 +47,10 @@ ALL = judged_by(*({"name": name} for name in BUILT_IN if name != "error-rate"), 
 @pytest.fixture
 async def source(prometheus: Prometheus) -> AsyncIterator[PrometheusSource]:
     """The Prometheus, once it has scraped every pod twice."""
-    source = PrometheusSource(prometheus.url, timeout=2.0)
+    source = PrometheusSource(prometheus.url, timeout=PATIENCE)
 
     async def scraped() -> bool:
-        found = await source.instant("min by (pod) (count_over_time(up[1m]))", time.time())
+        found = await source.instant("min by (pod) (sum_over_time(up[10m]))", time.time())
         return len(found) == 4 and min(sample.value for sample in found) >= 2
 
     await until(scraped)
@@ -60,18 +61,28 @@ async def source(prometheus: Prometheus) -> AsyncIterator[PrometheusSource]:
 async def counted(source: PrometheusSource, how: AnalysisPlan = ALL) -> dict[str, MetricCounts]:
     """What came in within a moment, by metric."""
     questions = Questions(source, how, VARIABLES)
-    before = await questions.at(time.time())
-    now: list[Seen] = []
+    before = now = Seen()
+
+    async def begun() -> bool:
+        nonlocal before
+        before = await questions.at(time.time())
+        return all_seen(before)
 
     async def grown() -> bool:
-        now[:] = [await questions.at(time.time())]
-        return all(now[0].pods[pod] != own for pod, own in before.pods.items())
+        nonlocal now
+        now = await questions.at(time.time())
+        return all_seen(now) and all(now.pods[pod] != own for pod, own in before.pods.items())
 
+    def all_seen(seen: Seen) -> bool:
+        """A scrape that is late (more than 1 s) hides its pod for a while."""
+        return {len(pods) for pods in (seen.pods, *seen.own.values())} == {4}
+
+    await until(begun)
     await until(grown)
     found, complaints = arms.counted(
-        how.metrics, before, now[0], lambda _p, own: own.revision == "canary", lambda _p, own: own.revision == "stable"
+        how.metrics, before, now, lambda _p, own: own.revision == "canary", lambda _p, own: own.revision == "stable"
     )
-    assert [*before.complaints, *now[0].complaints, *complaints] == []
+    assert [*before.complaints, *now.complaints, *complaints] == []
     return found
 
 
@@ -110,12 +121,15 @@ async def test_native_histograms_come_with_their_schema(source: PrometheusSource
     buckets = latency.stable["s0"]
     assert isinstance(buckets, dict)
     assert set(buckets) == {LATENCY_BUCKET, LATENCY_BUCKET + 5}
-    assert buckets[LATENCY_BUCKET] == pytest.approx(3 * buckets[LATENCY_BUCKET + 5], rel=0.1)
+    assert buckets[LATENCY_BUCKET] == pytest.approx(3 * buckets[LATENCY_BUCKET + 5], abs=4)
     questions = Questions(source, ALL, VARIABLES)
-    end = time.time()
-    window = await questions.window(end - 3, end, 1.0)
-    assert window[-1][1].pods["c"].histograms
-    assert window[-1][1].own["checkout"]
+
+    async def looked_back() -> bool:
+        end = time.time()
+        window = [seen for _, seen in await questions.window(end - 5, end, 1.0)]
+        return any("c" in seen.pods and seen.pods["c"].histograms and seen.own["checkout"] for seen in window)
+
+    await until(looked_back)
 
 
 async def test_a_canary_twice_as_slow_is_rolled_back_by_native_buckets(
@@ -161,7 +175,7 @@ async def test_thresholds_are_asked_of_a_real_prometheus(source: PrometheusSourc
     rollout = Rollout(source, judged_by(good))
     answer = await rollout.judge_until(Outcome.ADVANCE, Reason.PROVEN)
     reading = next(reading for reading in answer.verdict.readings if reading.name == "per-pod")
-    assert reading.ratio == pytest.approx(1 / 3, rel=0.3)
+    assert reading.ratio == pytest.approx(1 / 3, rel=0.5)
     floor = {"name": "floor", "query": f"scalar({rate})", "interval": "2s", "thresholdRange": {"min": 1e6}}
     rollout = Rollout(source, judged_by(floor))
     answer = await rollout.judge_until(Outcome.ROLLBACK, Reason.THRESHOLD)

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from fairlead.analysis import counters, queries
 from fairlead.analysis.prometheus import PrometheusSource
 from fairlead.cli.main import main
-from tests.component.analysis.conftest import Exporter, Prometheus, one_release, until
+from tests.component.analysis.conftest import Exporter, Prometheus, one_release
+from tests.component.analysis.test_prometheus import scraped
+from tests.component.patience import PATIENCE, until
 
 SETTINGS = """
 spec:
@@ -28,13 +29,7 @@ async def test_a_past_regression_is_found_again(
     prometheus: Prometheus, exporter: Exporter, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     exporter.pods["c"].errors = 40.0
-    source = PrometheusSource(prometheus.url, timeout=2.0)
-    query = queries.raw_counters("ns", "m", "canary", "stable")
-
-    async def scraped() -> bool:
-        return len(counters.snapshot(await source.instant(query, time.time()))) == 4
-
-    await until(scraped)
+    await scraped(PrometheusSource(prometheus.url, timeout=PATIENCE))
     began = time.time()
 
     await until(lambda: time.time() > began + 13)  # the past has to have happened

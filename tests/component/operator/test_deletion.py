@@ -41,18 +41,18 @@ def test_deleted_in_mid_rollout_all_goes(world: World) -> None:
     world.apply("2", {"setWeight": 50}, {"pause": {}}, maxReplicas=4)
     world.until(lambda status: status.get("canary", {}).get("stepIndex") == 1, "the rollout to be under way")
     assert left(world) == list(_OWNED)
-    world.plane.kubectl("delete", "mdep", NAME, "-n", world.namespace, "--timeout=10s")
+    world.plane.kubectl("delete", "mdep", NAME, "-n", world.namespace, "--timeout=120s")
     # The garbage collector learns of a new kind within half a minute, and this may be the session's first test.
-    eventually(lambda: not left(world), "all children to go", 90.0, lambda: left(world))
+    eventually(lambda: not left(world), "all children to go", instead=lambda: left(world))
     never(lambda: left(world), "something came back", 3.0)
 
 
 def test_created_again_it_is_a_new_one(world: World) -> None:
     world.apply("1")
     first = world.until_healthy("1")["stable"]["revision"]
-    world.plane.kubectl("delete", "mdep", NAME, "-n", world.namespace, "--timeout=10s")
+    world.plane.kubectl("delete", "mdep", NAME, "-n", world.namespace, "--timeout=120s")
     world.apply("2")
-    status = world.until_healthy("2", 60.0)
+    status = world.until_healthy("2")
     assert status["stable"]["revision"] != first
     uid = world.mdep()["metadata"]["uid"]
     eventually(
@@ -74,7 +74,7 @@ def test_a_foreign_object_is_never_adopted(world: World) -> None:
     assert found is not None
     assert found["metadata"]["resourceVersion"] == foreign["metadata"]["resourceVersion"]
     world.api.delete("services", NAME)
-    world.until_healthy("1", 40.0)
+    world.until_healthy("1")
 
 
 def test_a_child_that_is_deleted_or_changed_comes_back(world: World) -> None:

@@ -81,7 +81,7 @@ def test_a_first_revision_that_cannot_load_is_replaced_by_the_next_spec(world: W
     reason = "s3://models/fraud/1: no such object"
     world.kubelet.behaviours["1"] = lambda since: crash_loop(since, reason)
     world.apply("1")
-    world.until(lambda status: reason in status.get("message", ""), "the container's last words", 10.0)
+    world.until(lambda status: reason in status.get("message", ""), "the container's last words")
     assert world.condition("ModelLoaded")["status"] == "False"
     world.apply("2")
     world.until_healthy("2")

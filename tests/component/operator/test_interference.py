@@ -81,7 +81,7 @@ def test_a_canary_whose_pods_are_refused_as_written(world: World) -> None:
     status = world.until(lambda status: COMPLAINT in status["message"], "the API server's complaint")
     assert world.condition("Ready")["status"] == "True"
     assert status["stable"]["version"] == "1"
-    assert COMPLAINT in world.until_rejected("2", 20.0)["message"]
+    assert COMPLAINT in world.until_rejected("2")["message"]
     assert set(world.pods("1")) == pods
     world.apply("3", analysis=DISABLED)
     world.until_healthy("3")
@@ -109,7 +109,7 @@ def test_a_name_that_is_taken_in_mid_rollout(world: World) -> None:
     world.plane.kubectl("create", "-f", "-", stdin=json.dumps(foreign))
     world.apply_manifest(manifest)
     world.until(lambda status: taken in status["message"], "the clash to be told")
-    assert taken in world.until_rejected("2", 20.0)["message"]
+    assert taken in world.until_rejected("2")["message"]
     found = world.api.get("services", taken)
     assert found is not None
     assert found["spec"]["selector"] == {"app": "other"}

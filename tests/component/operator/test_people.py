@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.component.operator.kubelet import loading, ready
 from tests.component.operator.world import NAME, Steps, World, eventually, never
 
 STEPS: Steps = ({"setWeight": 20}, {"pause": {}}, {"setWeight": 50}, {"pause": {}})
@@ -52,7 +53,7 @@ def test_what_names_another_rollout_says_nothing(world: World) -> None:
 def test_what_cannot_be_understood_is_told(world: World) -> None:
     rollout = waiting(world)
     world.annotate("promote", "yes please")
-    status = world.until(lambda status: "yes please" in status["message"], "the complaint", 20.0)
+    status = world.until(lambda status: "yes please" in status["message"], "the complaint")
     assert f"write {rollout}/2 or {rollout}/full" in status["message"]
 
 
@@ -73,10 +74,11 @@ def test_abort(world: World) -> None:
 def test_pause_holds_until_it_is_removed(world: World) -> None:
     world.apply("1")
     world.until_healthy("1")
+    world.kubelet.behaviours["2"] = loading  # so that nothing happens before the annotation is there
     world.apply(
         "2",
         {"setWeight": 20},
-        {"pause": {"duration": "2s"}},
+        {"pause": {"duration": "1s"}},
         {"setWeight": 50},
         {"analysis": {}},
         analysis={"disabled": True},
@@ -84,18 +86,20 @@ def test_pause_holds_until_it_is_removed(world: World) -> None:
     rollout = world.until(lambda status: "canary" in status, "the canary")["canary"]["rollout"]
     world.annotate("pause", rollout)
     world.until(lambda status: status["phase"] == "Paused", "the pause to show")
+    world.kubelet.behaviours["2"] = ready
+    world.until(lambda status: status["canary"]["readyReplicas"] > 0, "the canary to be Ready")
     step = world.status()["canary"]["stepIndex"]
     never(lambda: world.status()["canary"]["stepIndex"] != step, "it went on", 4.0)
     assert "fairlead.dev/pause" in world.status()["message"]
     world.plane.kubectl("annotate", "mdep", NAME, "-n", world.namespace, "fairlead.dev/pause-")
-    world.until_healthy("2", 60.0)
+    world.until_healthy("2")
 
 
 def test_a_pause_with_a_duration_ends_by_itself(world: World) -> None:
     world.apply("1")
     world.until_healthy("1")
-    world.apply("2", {"setWeight": 50}, {"pause": {"duration": "3s"}}, analysis={"disabled": True})
+    world.apply("2", {"setWeight": 50}, {"pause": {"duration": "10s"}}, analysis={"disabled": True})
     status = world.until(lambda status: status.get("canary", {}).get("stepIndex") == 1, "the pause")
     assert " UTC" in world.until(lambda status: "until" in status["message"], "the end to be told")["message"]
     assert status["phase"] == "Progressing"
-    world.until_healthy("2", 60.0)
+    world.until_healthy("2")

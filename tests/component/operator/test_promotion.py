@@ -19,13 +19,15 @@ def test_promoted_in_place(world: World) -> None:
     world.apply("1")
     stable = world.until_healthy("1")["stable"]["revision"]
     first_pods = set(world.pods("1"))
-    world.apply("2", {"setWeight": 20}, {"pause": {"duration": "1s"}}, {"setWeight": 50}, {"analysis": {}})
-    status = world.until(lambda status: status.get("canary", {}).get("stepIndex", 0) >= 3, "the last step", 60.0)
+    share: Steps = ({"setWeight": 20}, {"pause": {"duration": "1s"}}, {"setWeight": 50})
+    world.apply("2", *share, {"analysis": {}}, {"pause": {}})
+    status = world.until(stands_at("5/6"), "the last step")
     assert status["phase"] in {"Progressing", "Paused"}
     assert status["stable"]["revision"] == stable
     assert set(world.pods("1")) == first_pods, "stable is whole until promotion"
     canary_pods = set(world.pods("2"))
-    final = world.until_healthy("2", 60.0)
+    world.annotate("promote", f"{status['canary']['rollout']}/5")
+    final = world.until_healthy("2")
     eventually(lambda: not world.pods("1"), "the former stable to go")
     assert canary_pods <= set(world.pods("2")), "promotion recreates no pod"
     assert all(pod["status"]["containerStatuses"][0]["restartCount"] == 0 for pod in world.pods("2").values())
@@ -39,7 +41,7 @@ def test_the_record_keeps_what_was_seen(world: World) -> None:
     world.apply("1")
     world.until_healthy("1")
     world.apply("2")
-    world.until_healthy("2", 60.0)
+    world.until_healthy("2")
     eventually(lambda: world.rollout("2").get("status", {}).get("phase") == "Promoted", "the record to be closed")
     record = world.rollout("2")
     assert record["spec"]["stableVersion"] == "1"
@@ -60,7 +62,7 @@ def test_the_spec_is_what_was_applied(world: World) -> None:
     world.apply("1")
     world.until_healthy("1")
     world.apply("2")
-    world.until_healthy("2", 60.0)
+    world.until_healthy("2")
     found = world.mdep()
     assert found["spec"] == world.applied["spec"] | {"replicas": 1}
     assert set(found["metadata"]["annotations"]) == {"kubectl.kubernetes.io/last-applied-configuration"}
@@ -78,11 +80,12 @@ def test_a_spec_in_mid_rollout_supersedes_it(world: World) -> None:
     world.apply("2", *PERSON)
     world.until(stands_at("2/3"), "the canary to wait")
     first_pods = set(world.pods("1"))
-    world.apply("3", analysis={"disabled": True})
-    world.until(lambda status: status.get("canary", {}).get("version") == "3", "the new canary")
+    world.apply("3", *PERSON, analysis={"disabled": True})
+    status = world.until(lambda status: status.get("canary", {}).get("version") == "3", "the new canary")
     assert set(world.pods("1")) == first_pods
     assert world.rollout("2")["status"]["phase"] == "Superseded"
-    world.until_healthy("3", 60.0)
+    world.annotate("promote", f"{status['canary']['rollout']}/full")
+    world.until_healthy("3")
     assert "rejected" not in world.status() or not world.status()["rejected"]
 
 
@@ -93,7 +96,7 @@ def test_a_revert_in_mid_rollout_ends_it_at_once(world: World) -> None:
     world.apply("2", *PERSON)
     world.until(stands_at("2/3"), "the canary to wait")
     world.apply("1", *PERSON)
-    after = world.until_healthy("1", 10.0)
+    after = world.until_healthy("1")
     assert after["stable"]["revision"] == before["stable"]["revision"]
     assert set(world.pods("1")) == pods
     eventually(lambda: not world.pods("2"), "the canary to go")
@@ -117,7 +120,7 @@ def test_few_replicas_wait_and_say_what_would_mend_it(world: World) -> None:
     assert "Raise minReplicas to" in status["message"]
     assert not world.pods("2"), "nothing is exposed meanwhile"
     world.apply_manifest(tight("2", 6))
-    world.until_healthy("2", 60.0)
+    world.until_healthy("2")
 
 
 def test_shares_follow_the_weights(world: World) -> None:

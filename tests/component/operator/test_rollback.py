@@ -19,7 +19,7 @@ def rolled_back(world: World, load: Load = ERRORS) -> str:
     revision: str = world.until_healthy("1")["stable"]["revision"]
     world.load("2", load)
     world.apply("2", *PERSON)
-    world.until_rejected("2", 60.0)
+    world.until_rejected("2")
     return revision
 
 
@@ -63,7 +63,7 @@ def test_stable_is_untouched(world: World) -> None:
     pods = set(world.pods("1"))
     world.load("2", ERRORS)
     world.apply("2")
-    world.until_rejected("2", 60.0)
+    world.until_rejected("2")
     assert set(world.pods("1")) == pods
 
 
@@ -96,7 +96,7 @@ def test_not_tried_again_when_the_status_is_lost(world: World) -> None:
 def test_not_tried_again_when_another_version_came_between(world: World) -> None:
     rolled_back(world)
     world.apply("3", analysis={"disabled": True})
-    world.until_healthy("3", 60.0)
+    world.until_healthy("3")
     world.apply("2", *PERSON)
     world.until(lambda status: status["phase"] == "Degraded", "the rejection to show")
     assert not world.pods("2")
@@ -107,7 +107,7 @@ def test_a_new_retry_token_tries_again(world: World) -> None:
     rolled_back(world)
     world.load("2", Load())
     world.apply("2", rollout={"retryToken": "fixed the feature store"})
-    world.until_healthy("2", 60.0)
+    world.until_healthy("2")
     assert world.rollout("2", attempt=2)["spec"]["retryToken"] == "fixed the feature store"
     assert not world.status().get("rejected"), "what serves is not rejected"
 
@@ -119,7 +119,6 @@ def test_a_retry_that_is_bad_again_is_rejected_again(world: World) -> None:
     eventually(
         lambda: world.rollout("2", attempt=2).get("status", {}).get("phase") == "RolledBack",
         "the second rollback",
-        60.0,
     )
     never(lambda: len(world.api.list("modelrollouts")) != 2, "a third attempt", 3.0)
     assert world.status()["stable"]["revision"] == revision

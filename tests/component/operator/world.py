@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.cluster import audit
 from tests.component.operator.api import Api, Object
+from tests.component.patience import PATIENCE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -107,41 +108,36 @@ class World:
         """One of its conditions; empty where it is missing."""
         return next((item for item in self.status(name).get("conditions", []) if item["type"] == kind), {})
 
-    def until(self, met: Callable[[Object], Any], what: str, seconds: float = 30.0, name: str = NAME) -> Object:
+    def until(self, met: Callable[[Object], Any], what: str, name: str = NAME) -> Object:
         """Wait for a status and return it; what was seen instead is in the error."""
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + PATIENCE
         while not met(status := self.status(name)):
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline or self.operator.ended:
+                why = "the operator ended" if self.operator.ended else f"gave up after {PATIENCE:.0f} s"
                 seen = json.dumps({**status, "conditions": "…"}, indent=1, ensure_ascii=False)
-                message = (
-                    f"gave up after {seconds:.0f} s waiting for {what}; saw\n{seen}\n{self.operator.words()[-4000:]}"
-                )
+                message = f"{why} waiting for {what}; saw\n{seen}\n{self.operator.words()[-4000:]}"
                 raise AssertionError(message)
             time.sleep(_POLL_SECONDS)
         return status
 
-    def until_healthy(self, version: str, seconds: float = 30.0, name: str = NAME) -> Object:
+    def until_healthy(self, version: str, name: str = NAME) -> Object:
         """Wait until a version serves and no rollout runs."""
 
         def serves(status: Object) -> bool:
             return status.get("phase") == "Healthy" and status["stable"]["version"] == version
 
-        return self.until(serves, f"{version} to be stable", seconds, name)
+        return self.until(serves, f"{version} to be stable", name)
 
-    def until_rejected(self, version: str, seconds: float = 30.0) -> Object:
+    def until_rejected(self, version: str, name: str = NAME) -> Object:
         """Wait until a version was rolled back; return the entry in status.rejected."""
 
         def rejected(status: Object) -> list[Object]:
             return [item for item in status.get("rejected", []) if item["version"] == version]
 
         status = self.until(
-            lambda status: rejected(status) and "canary" not in status, f"{version} rolled back", seconds
+            lambda status: rejected(status) and "canary" not in status, f"{version} to be rolled back", name
         )
         return rejected(status)[0]
-
-    def until_gone(self, resource: str, name: str, seconds: float = 20.0) -> None:
-        """Wait until an object does not exist."""
-        eventually(lambda: self.api.get(resource, name) is None, f"{resource} {name} to be gone", seconds)
 
     def rollout(self, version: str, attempt: int = 1) -> Object:
         """The record of an attempt at a version."""
@@ -187,7 +183,7 @@ class World:
 
 
 def eventually(
-    met: Callable[[], Any], what: str, seconds: float = 20.0, instead: Callable[[], object] = lambda: ""
+    met: Callable[[], Any], what: str, seconds: float = PATIENCE, instead: Callable[[], object] = lambda: ""
 ) -> None:
     """Wait for a condition; `instead` tells what is there when it never comes."""
     deadline = time.monotonic() + seconds

@@ -17,6 +17,7 @@ import pytest
 from fairlead.kube.client import Cluster
 from tests.cluster.control_plane import ControlPlane
 from tests.component.operator.processes import free_port
+from tests.component.patience import PATIENCE
 
 STUB = Path(__file__).parent / "stub_operator.py"
 
@@ -24,10 +25,11 @@ STUB = Path(__file__).parent / "stub_operator.py"
 class Stub:
     """One process: what it tells, what it logs, and its HTTP pages."""
 
-    def __init__(self, environment: dict[str, str], port: int) -> None:
+    def __init__(self, environment: dict[str, str], namespace: str, port: int) -> None:
         self.told: list[dict[str, Any]] = []
         self.log: list[str] = []
         self._environment = environment
+        self._namespace = namespace
         self._port = port
         self._readers: list[asyncio.Task[None]] = []
         self._news = asyncio.Condition()
@@ -54,16 +56,17 @@ class Stub:
             async with self._news:
                 self._news.notify_all()
 
-    async def until(self, condition: Callable[[], bool], seconds: float = 20.0) -> None:
-        """Wait for what it has told or logged."""
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait for what it has told or logged, several lines of it at once perhaps: counts pass over numbers."""
         try:
-            async with asyncio.timeout(seconds), self._news:
+            async with asyncio.timeout(PATIENCE), self._news:
                 await self._news.wait_for(condition)
         except TimeoutError:
             pytest.fail(f"told {self.told}\n{''.join(self.log)}")
 
     def passes(self, name: str) -> int:
-        return sum(1 for told in self.told if told["what"] == "pass" and told["key"][1] == name)
+        """Over a ModelDeployment of the test's namespace; one that sees all namespaces tells of other tests' too."""
+        return sum(1 for told in self.told if told["what"] == "pass" and told["key"] == [self._namespace, name])
 
     def logged(self, text: str) -> bool:
         return any(text in line for line in self.log)
@@ -72,10 +75,10 @@ class Stub:
         assert self._process
         self._process.send_signal(number)
 
-    async def ended(self, seconds: float = 20.0) -> int:
+    async def ended(self) -> int:
         """Its exit code."""
         assert self._process
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(PATIENCE):
             code = await self._process.wait()
             await asyncio.gather(*self._readers)
         return code
@@ -92,7 +95,7 @@ class Stub:
 
 @pytest.fixture
 async def cluster(plane: ControlPlane) -> AsyncIterator[Cluster]:
-    async with Cluster(str(plane.kubeconfig)) as cluster:
+    async with Cluster(str(plane.kubeconfig), timeout=PATIENCE) as cluster:
         yield cluster
 
 
@@ -111,10 +114,15 @@ async def operator(plane: ControlPlane, namespace: str, tmp_path: Path) -> Async
             "FAIRLEAD_WATCH_NAMESPACES": namespace,
             "FAIRLEAD_HTTP_HOST": "127.0.0.1",
             "FAIRLEAD_HTTP_PORT": str(port),
-            "FAIRLEAD_LEASE_RETRY": "0.2",
+            # Who cannot renew the Lease in time ends, and a comparison with the lists may wake what it misses: neither
+            # is to happen by itself on a busy machine.
+            "FAIRLEAD_LEASE_DURATION": "150",
+            "FAIRLEAD_LEASE_RENEW_DEADLINE": "120",
+            "FAIRLEAD_LEASE_RETRY": "2",
+            "FAIRLEAD_WATCH_CHECK_INTERVAL": "3600",
             **{f"FAIRLEAD_{name.upper()}": value for name, value in settings.items()},
         }
-        stubs.append(Stub(environment, port))
+        stubs.append(Stub(environment, namespace, port))
         return stubs[-1]
 
     yield make
