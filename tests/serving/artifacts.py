@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from fairlead_serving.storage import Artifact, fetch
+from tests.serving.harness import PATIENCE_SECONDS
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -67,7 +68,7 @@ class Pushed:
 
     def push(self, port: int, repository: str) -> None:
         """Push everything to a registry that lets anybody in."""
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS)
 
         def call(method: str, path: str, body: bytes, media_type: str) -> str:
             connection.request(method, path, body, {"Content-Type": media_type})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,24 @@ from tests.serving.modelfiles import X, Y, mixed, write_onnx, write_skops
 from tests.serving.objects import S3, running_s3
 
 Start = Callable[..., Server]
+# It works while the gate is open, and each run takes a hundredth of a second at least.
+GATED = """
+    import os, time
+
+    class Model:
+        inputs = {"x": ("FP32", [-1, 2])}
+        outputs = {"y": ("FP32", [-1])}
+        batches = True
+
+        def load(self, folder):
+            pass
+
+        def predict(self, inputs):
+            time.sleep(0.01)
+            while not os.path.exists(os.environ["GATE"]):
+                time.sleep(0.001)
+            return inputs["x"].sum(axis=1)
+"""
 
 
 @pytest.fixture(scope="session")
@@ -70,6 +89,27 @@ def start(tmp_path: Path) -> Iterator[Start]:
     yield begin
     for server in started:
         server.stop()
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Path:
+    """A file, while which is missing gated models give no answer."""
+    path = tmp_path / "gate"
+    path.touch()
+    return path
+
+
+@pytest.fixture
+def gated(start: Start, tmp_path: Path, gate: Path) -> Start:
+    """Start servers of a gated model, and wait until they serve."""
+    folder = tmp_path / "gated"
+    folder.mkdir()
+    (folder / "model.py").write_text(dedent(GATED))
+
+    def begin(*flags: str, **environment: str) -> Server:
+        return start(folder, *flags, FAIRLEAD_MODEL_FORMAT="python", GATE=str(gate), **environment).ready()
+
+    return begin
 
 
 @pytest.fixture(scope="session")

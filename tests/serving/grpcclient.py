@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.serving.harness import IRIS, Server
+from tests.serving.harness import IRIS, PATIENCE_SECONDS, Server
 from tests.serving.oip import METHODS, messages
 
 grpc = pytest.importorskip("grpc", reason="grpcio is not installed")
@@ -30,10 +30,10 @@ class Client:
         }
 
     def call(self, method: str, **fields: Any) -> Any:
-        return self.methods[method](messages[METHODS[method][0]](**fields), timeout=60)
+        return self.methods[method](messages[METHODS[method][0]](**fields), timeout=PATIENCE_SECONDS)
 
     def infer(self, request: Any, **options: Any) -> Any:
-        return self.methods["ModelInfer"](request, **{"timeout": 60, **options})
+        return self.methods["ModelInfer"](request, **{"timeout": PATIENCE_SECONDS, **options})
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import socket
 import time
 
 from tests.serving import rawh2
-from tests.serving.harness import Server
+from tests.serving.harness import PATIENCE_SECONDS, Server
 from tests.serving.load import Load
 
 # So that answers never wait for room.
@@ -28,11 +28,11 @@ class GrpcLoad(Load):
         return server.grpc_port
 
     def _one_connection(self, port: int) -> None:
-        with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
+        began = time.monotonic()
+        with socket.create_connection(("127.0.0.1", port), PATIENCE_SECONDS) as connection:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             client = rawh2.Client(connection)
             with client.stream:
-                began = time.monotonic()
                 client.greet().send(_ROOM)
                 stream, last = 1, None
                 while last is None and not self._stop:

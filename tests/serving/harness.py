@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, Self
 
 SOURCES = Path(__file__).resolve().parents[2] / "serving-image"
-START_SECONDS = 100.0
+# When to give up what should happen soon; a machine that has other work takes its time, and that is no failure.
+PATIENCE_SECONDS = 200.0
 IRIS = [[5.1, 3.5, 1.4, 0.2], [6.0, 3.0, 5.0, 2.0]]
 
 
@@ -94,6 +95,9 @@ class Server:
                 "FAIRLEAD_MODEL_VERSION": "7",
                 "FAIRLEAD_REVISION": "0123456789",
                 "FAIRLEAD_WORKERS": "1",
+                # A busy machine is no overload, and no reason to give up a conversion.
+                "FAIRLEAD_LATENCY_TARGET_SECONDS": "60",
+                "FAIRLEAD_CONVERT_SECONDS": "150",
                 "FAIRLEAD_GRPC_PORT": "0",
                 "FAIRLEAD_CACHE_DIR": str(cache),
                 "FAIRLEAD_TERMINATION_LOG": str(termination),
@@ -123,7 +127,7 @@ class Server:
     def wait_for(self, text: str) -> dict[str, Any]:
         """Return the first log line not yet read whose message contains the text."""
         while True:
-            line = self._incoming.get(timeout=START_SECONDS)
+            line = self._incoming.get(timeout=PATIENCE_SECONDS)
             if line is None:
                 message = f"the server ended with {self.process.wait()}: {self.lines}"
                 raise AssertionError(message)
@@ -138,8 +142,8 @@ class Server:
 
     def ended(self) -> int:
         """Wait for the end, read the rest of the log and return the exit status."""
-        status = self.process.wait(START_SECONDS)
-        while (line := self._incoming.get(timeout=START_SECONDS)) is not None:
+        status = self.process.wait(PATIENCE_SECONDS)
+        while (line := self._incoming.get(timeout=PATIENCE_SECONDS)) is not None:
             self.lines.append(line)
         return status
 
@@ -163,11 +167,11 @@ class Server:
         self.process.stderr.close()
 
     def connect(self) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self.port), timeout=START_SECONDS)
+        return socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE_SECONDS)
 
     def call(self, method: str, path: str, body: bytes | None = None, **headers: str) -> Answer:
         """Make one request on a connection of its own."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=START_SECONDS)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_SECONDS)
         try:
             connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
             response = connection.getresponse()
@@ -192,9 +196,14 @@ class Server:
         return {series.replace(",}", "}"): value for series, value in samples.items()}
 
 
+def in_flight(server: Server) -> float:
+    """Return how many requests are being answered."""
+    return server.metrics()["fairlead_requests_in_flight"]
+
+
 def until(condition: Callable[[], bool]) -> None:
     """Wait for a condition that nothing tells of."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)

@@ -13,7 +13,9 @@ import pytest
 
 from tests.cluster.tools import tool
 from tests.cluster.waiting import until
+from tests.serving.harness import PATIENCE_SECONDS
 
+_HELD: list[socket.socket] = []
 ACCESS = "key"
 SECRET = "secret"  # noqa: S105  of a server that lives as long as the tests
 
@@ -60,7 +62,7 @@ def running_s3(folder: Path, port: int = 0) -> Iterator[S3]:
         arguments = [*command, "posix", "--sidecar", str(folder / "meta"), str(server.root)]
         process = subprocess.Popen(arguments, stdout=log, stderr=log)  # noqa: S603  our own program
     try:
-        until(lambda: process.poll() is not None or answers(server.port), 30, "the S3 server", every=0.02)
+        until(lambda: process.poll() is not None or answers(server.port), PATIENCE_SECONDS, "the S3 server", every=0.02)
         assert process.poll() is None, (folder / "log").read_text()
         yield server
     finally:
@@ -69,8 +71,15 @@ def running_s3(folder: Path, port: int = 0) -> Iterator[S3]:
 
 
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+    """Return a port where nobody listens.
+
+    It is bound until the tests end, so that the system gives it to nobody else; who asks for it by name still gets it.
+    """
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind(("127.0.0.1", 0))
+    _HELD.append(held)
+    return int(held.getsockname()[1])
 
 
 def answers(port: int) -> bool:

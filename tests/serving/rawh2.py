@@ -7,13 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple, Self
 
-from tests.serving.harness import Server
+from tests.serving.harness import PATIENCE_SECONDS, Server
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(10)
 END_STREAM, ACK, END_HEADERS, PADDED = 1, 1, 4, 8
 INFER = "/inference.GRPCInferenceService/ModelInfer"
-_PATIENCE_SECONDS = 30.0
 LIVE = "/inference.GRPCInferenceService/ServerLive"
 
 
@@ -109,7 +108,7 @@ class Client:
 
 @contextmanager
 def connected(server: Server, *, greet: bool = True) -> Iterator[Client]:
-    with socket.create_connection(("127.0.0.1", server.grpc_port), timeout=_PATIENCE_SECONDS) as connection:
+    with socket.create_connection(("127.0.0.1", server.grpc_port), timeout=PATIENCE_SECONDS) as connection:
         client = Client(connection)
         with client.stream:
             yield client.greet() if greet else client

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import gzip
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
+
+from tests.serving.harness import PATIENCE_SECONDS
 
 
 class Message(NamedTuple):
@@ -26,6 +27,8 @@ class Receiver:
 
     port: int = 0
     status: int = 200
+    # What the first senders are told instead.
+    failures: list[int] = field(default_factory=list)
     tried: int = 0
     taken: list[Message] = field(default_factory=list)
     open: threading.Event = field(default_factory=threading.Event)
@@ -37,9 +40,8 @@ class Receiver:
 
     def wait_for(self, condition: Callable[[], bool]) -> None:
         """Wait for a condition that what comes may make true."""
-        deadline = time.monotonic() + 60
         with self.changed:
-            assert self.changed.wait_for(condition, deadline - time.monotonic()), self.taken
+            assert self.changed.wait_for(condition, PATIENCE_SECONDS), self.taken
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -58,9 +60,9 @@ class _Handler(BaseHTTPRequestHandler):
         with receiver.changed:
             receiver.tried += 1
             receiver.changed.notify_all()
-        receiver.open.wait(60)
-        status = receiver.status
+        receiver.open.wait(PATIENCE_SECONDS)
         with receiver.changed:
+            status = receiver.failures.pop(0) if receiver.failures else receiver.status
             if status < 300:
                 receiver.taken.append(Message(self.path, headers, body))
             receiver.changed.notify_all()

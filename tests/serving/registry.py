@@ -27,6 +27,7 @@ from tests.cluster.debian import unpacked
 from tests.cluster.errors import ClusterError
 from tests.cluster.waiting import until
 from tests.serving.certificates import Authority
+from tests.serving.harness import PATIENCE_SECONDS
 from tests.serving.objects import answers, free_port
 
 USER, PASSWORD = "reader", "open-sesame"
@@ -55,7 +56,7 @@ def running_registry(folder: Path, **settings: Any) -> Iterator[int]:
         arguments = [str(program), "serve", str(folder / "config.yml")]
         process = subprocess.Popen(arguments, stdout=log, stderr=log)  # noqa: S603  Debian's program
     try:
-        until(lambda: process.poll() is not None or answers(port), 30, "the registry", every=0.02)
+        until(lambda: process.poll() is not None or answers(port), PATIENCE_SECONDS, "the registry", every=0.02)
         assert process.poll() is None, (folder / "log").read_text()
         yield port
     finally:

@@ -5,63 +5,17 @@ from __future__ import annotations
 import json
 import socket
 import struct
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from textwrap import dedent
 
 import pytest
 
-from tests.serving.harness import Answer, Server, read_response, table
+from tests.serving.harness import Answer, Server, in_flight, read_response, table, until
 
 Start = Callable[..., Server]
 BODY = json.dumps(table([[1.0, 2.0]])).encode()
 REQUEST = b"POST /v2/models/m/infer HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (len(BODY), BODY)
-# It works while the gate is open, and each run takes a hundredth of a second at least.
-GATED = """
-    import os, time
-
-    class Model:
-        inputs = {"x": ("FP32", [-1, 2])}
-        outputs = {"y": ("FP32", [-1])}
-        batches = True
-
-        def load(self, folder):
-            pass
-
-        def predict(self, inputs):
-            time.sleep(0.01)
-            while not os.path.exists(os.environ["GATE"]):
-                time.sleep(0.001)
-            return inputs["x"].sum(axis=1)
-"""
-
-
-@pytest.fixture
-def gate(tmp_path: Path) -> Path:
-    path = tmp_path / "gate"
-    path.touch()
-    return path
-
-
-@pytest.fixture
-def gated(start: Start, tmp_path: Path, gate: Path) -> Callable[..., Server]:
-    folder = tmp_path / "gated"
-    folder.mkdir()
-    (folder / "model.py").write_text(dedent(GATED))
-    return lambda *flags: start(folder, *flags, FAIRLEAD_MODEL_FORMAT="python", GATE=str(gate)).ready()
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-
-
-def in_flight(server: Server) -> float:
-    return server.metrics()["fairlead_requests_in_flight"]
 
 
 def test_requests_that_wait_together_are_one_run_and_each_gets_its_own_rows(
@@ -109,12 +63,13 @@ def test_too_many_requests_are_refused_at_once_with_the_time_to_come_back(
     gate.unlink()
     with ThreadPoolExecutor(64) as pool:
         waiting = [pool.submit(server.infer, table([[number, 1.0]])) for number in range(40)]
-        until(lambda: in_flight(server) + server.metrics()['fairlead_requests_total{outcome="rejected"}'] == 40)
+        until(lambda: in_flight(server) + sum(each.done() for each in waiting) == 40)
         refused = [each.result() for each in waiting if each.done()]
-        assert 20 < len(refused) < 36
+        # Four may always wait.
+        assert 20 < len(refused) <= 36
         for answer in refused:
             assert answer.status == 503
-            assert answer.headers["retry-after"] == "1"
+            assert int(answer.headers["retry-after"]) >= 1
             assert "overloaded" in answer.error
         gate.touch()
         answers: list[Answer] = [each.result() for each in waiting]
@@ -156,7 +111,7 @@ def test_a_half_closed_client_whose_request_is_being_run_gets_its_answer(
     gate.unlink()
     with server.connect() as client, client.makefile("rb") as stream:
         client.sendall(REQUEST)
-        until(lambda: server.metrics()["fairlead_requests_in_flight"] == 1)
+        until(lambda: in_flight(server) == 1)
         client.shutdown(socket.SHUT_WR)
         assert server.get("/v2/health/live").status == 200
         gate.touch()

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.serving.drain import drain
-from tests.serving.harness import SOURCES, Server, read_response, table
+from tests.serving.harness import PATIENCE_SECONDS, SOURCES, Server, in_flight, read_response, table, until
 from tests.serving.load import Load
 from tests.serving.objects import free_port
 
@@ -28,13 +28,12 @@ LIVE = b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n"
 def test_on_sigterm_readiness_fails_and_requests_are_answered_until_the_drain_is_over(
     start: Start, models: Path
 ) -> None:
-    server = start(models / "onnx", "--drain-seconds", "2").ready()
-    with server.connect() as idle, server.connect() as busy, busy.makefile("rb") as stream:
+    server = start(models / "onnx", "--drain-seconds", "500").ready()
+    with server.connect() as busy, busy.makefile("rb") as stream:
         busy.sendall(LIVE)
         assert "connection" not in read_response(stream).headers
-        began = time.monotonic()
         server.signal(signal.SIGTERM)
-        server.wait_for("^draining for 2 s: SIGTERM")
+        server.wait_for("^draining for 500 s: SIGTERM")
         for path in ("/v2/health/ready", "/v2/models/m/ready", "/v2/models/m/versions/7/ready"):
             answer = server.get(path)
             assert (answer.status, answer.json["ready"], answer.headers["connection"]) == (503, False, "close")
@@ -45,11 +44,17 @@ def test_on_sigterm_readiness_fails_and_requests_are_answered_until_the_drain_is
         assert (answer.status, answer.headers["connection"]) == (200, "close")
         assert stream.read() == b""
         assert server.infer(table()).status == 200
-        idle.settimeout(30)
+
+
+def test_the_drain_takes_its_time_and_idle_connections_last_as_long(start: Start, models: Path) -> None:
+    server = start(models / "onnx", "--drain-seconds", "1").ready()
+    with server.connect() as idle:
+        assert server.get("/v2/health/live").status == 200
+        began = time.monotonic()
+        server.signal(signal.SIGTERM)
         assert idle.recv(1) == b""
-        assert time.monotonic() - began >= 1.9
+        assert time.monotonic() - began > 0.95
     assert server.ended() == 0
-    assert time.monotonic() - began < 10
 
 
 def test_sigterm_under_load_loses_no_request(start: Start, models: Path) -> None:
@@ -58,6 +63,7 @@ def test_sigterm_under_load_loses_no_request(start: Start, models: Path) -> None
     with load:
         load.wait_for(500)
         for server in servers[:2]:
+            load.drains(server.port, 3)
             server.signal(signal.SIGTERM)
             server.wait_for("^draining")
             # As in a cluster, the address goes away some time after the signal.
@@ -66,7 +72,7 @@ def test_sigterm_under_load_loses_no_request(start: Start, models: Path) -> None
             assert server.ended() == 0
         load.wait_for(load.answered + 300)
     assert load.failures == []
-    assert load.answered > 1400
+    assert load.answered >= 1400
 
 
 @pytest.mark.parametrize(("times", "workers"), [(5, 1), (2, 2)])
@@ -79,14 +85,16 @@ def test_sigterm_under_load_again_and_again_loses_no_request(
     assert load.failures == []
 
 
-def test_a_request_that_is_being_worked_on_at_the_end_of_the_drain_is_answered(start: Start, models: Path) -> None:
-    server = start(models / "forest", "--drain-seconds", "0").ready()
-    rows = [[5.1, 3.5, 1.4, 0.2]] * 20_000
-    body = json.dumps(table(rows)).encode()
+def test_a_request_that_is_being_worked_on_at_the_end_of_the_drain_is_answered(gated: Start, gate: Path) -> None:
+    server = gated("--drain-seconds", "0")
+    gate.unlink()
+    body = json.dumps(table([[1.0, 2.0]] * 20_000)).encode()
     with server.connect() as client, client.makefile("rb") as stream:
         client.sendall(b"POST /v2/models/m/infer HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
-        until_in_flight(server)
+        until(lambda: in_flight(server) == 1)
         server.signal(signal.SIGTERM)
+        server.wait_for("^draining")
+        gate.touch()
         answer = read_response(stream)
         assert (answer.status, answer.headers["connection"]) == (200, "close")
         assert answer.json["outputs"][0]["shape"] == [20_000]
@@ -104,12 +112,6 @@ def test_an_answer_that_the_client_reads_slowly_is_not_cut_off_by_the_end(start:
         server.wait_for("^draining")
         assert read_response(stream).json["outputs"][0]["shape"] == [100_000]
     assert server.ended() == 0
-
-
-def until_in_flight(server: Server) -> None:
-    deadline = time.monotonic() + 30
-    while server.metrics()["fairlead_requests_in_flight"] == 0:
-        assert time.monotonic() < deadline
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -138,35 +140,35 @@ def test_a_signal_before_the_model_is_loaded_ends_at_once(start: Start) -> None:
 
 def test_a_connection_past_its_age_ends_after_a_response_that_says_so(start: Start, models: Path) -> None:
     server = start(models / "onnx", "--max-connection-age-seconds", "0.5").ready()
+    began = time.monotonic()
     with server.connect() as client, client.makefile("rb") as stream:
-        began = time.monotonic()
-        answered = 0
         while True:
             client.sendall(REQUEST)
             answer = read_response(stream)
             assert answer.status == 200
-            answered += 1
             if answer.headers.get("connection") == "close":
                 break
-        assert 0.3 < time.monotonic() - began < 30
-        assert answered > 1
+        # Ages are jittered by a fifth.
+        assert time.monotonic() - began >= 0.4
         assert stream.read() == b""
 
 
 def test_an_idle_connection_past_its_age_is_not_closed_under_the_client(start: Start, models: Path) -> None:
     server = start(models / "onnx", "--max-connection-age-seconds", "0.1").ready()
     with server.connect() as client, client.makefile("rb") as stream:
+        # Once a later one is answered, this connection has been accepted, from when on it ages.
+        assert server.get("/v2/health/live").status == 200
         client.settimeout(0.5)
         with pytest.raises(TimeoutError):
             client.recv(1)
-        client.settimeout(30)
+        client.settimeout(PATIENCE_SECONDS)
         client.sendall(REQUEST)
         answer = read_response(stream)
         assert (answer.status, answer.headers["connection"]) == (200, "close")
 
 
 def test_pipelined_requests_are_all_answered_before_an_old_connection_ends(start: Start, models: Path) -> None:
-    server = start(models / "onnx", "--max-connection-age-seconds", "0.001").ready()
+    server = start(models / "onnx", "--max-connection-age-seconds", "0.000001").ready()
     with server.connect() as client, client.makefile("rb") as stream:
         client.sendall(REQUEST * 20)
         answers = [read_response(stream) for _ in range(20)]
@@ -180,7 +182,7 @@ def test_ages_are_jittered(start: Start, models: Path) -> None:
         load.wait_for_ends(32)
     ages = sorted(load.ages)
     assert load.failures == []
-    assert 0.7 < ages[0] < ages[-1]
+    assert 0.8 <= ages[0] < ages[-1]
     assert ages[-1] - ages[0] > 0.1
 
 
@@ -223,8 +225,7 @@ def test_nothing_is_written_but_the_cache_and_the_termination_log(start: Start, 
     home.mkdir()
     server = start(models / "classifier", HOME=str(home)).ready()
     assert server.infer(table()).status == 200
-    server.signal(signal.SIGTERM)
-    server.signal(signal.SIGTERM)
-    server.ended()
+    server.signal(signal.SIGINT)
+    assert server.ended() == 0
     assert list(home.iterdir()) == []
     assert {path.name for path in server.termination.parent.iterdir()} <= {"cache", "termination-log"}

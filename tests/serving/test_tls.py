@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.serving.certificates import Authority
-from tests.serving.harness import Server, table
+from tests.serving.harness import PATIENCE_SECONDS, Server, table
 from tests.serving.rawh2 import Client, request
 
 Start = Callable[..., Server]
@@ -33,7 +33,7 @@ class Secured(NamedTuple):
         return context
 
     def connect(self, port: int, context: ssl.SSLContext) -> ssl.SSLSocket:
-        raw = socket.create_connection(("127.0.0.1", port), timeout=30)
+        raw = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS)
         try:
             return context.wrap_socket(raw, server_hostname="127.0.0.1")
         except BaseException:
@@ -74,7 +74,9 @@ def mutual(start: Start, models: Path, tmp_path: Path) -> Secured:
 
 
 def test_both_ports_speak_tls(secured: Secured) -> None:
-    connection = http.client.HTTPSConnection("127.0.0.1", secured.server.port, context=secured.context(), timeout=30)
+    connection = http.client.HTTPSConnection(
+        "127.0.0.1", secured.server.port, context=secured.context(), timeout=PATIENCE_SECONDS
+    )
     connection.request("POST", "/v2/models/m/infer", json.dumps(table()))
     assert connection.getresponse().status == 200
     connection.close()

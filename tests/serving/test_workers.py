@@ -13,7 +13,7 @@ import pytest
 
 from tests.serving.drain import drain
 from tests.serving.grpcload import GrpcLoad
-from tests.serving.harness import IRIS, Server, table, until
+from tests.serving.harness import IRIS, Server, in_flight, table, until
 from tests.serving.load import Load
 from tests.serving.objects import free_port
 from tests.serving.oip import messages
@@ -182,15 +182,17 @@ def test_the_only_worker_is_for_the_liveness_probe(start: Start, tmp_path: Path)
         until(lambda: not answered())
 
 
-def test_what_a_worker_was_answering_when_it_died_counts_as_the_servers_error(start: Start, models: Path) -> None:
-    server = serving(start(models / "forest", "--workers", "2"), 2)
-    body = json.dumps(table([[5.1, 3.5, 1.4, 0.2]] * 100_000)).encode()
+def test_what_a_worker_was_answering_when_it_died_counts_as_the_servers_error(gated: Start, gate: Path) -> None:
+    server = serving(gated("--workers", "2"), 1)
+    gate.unlink()
+    body = json.dumps(table([[1.0, 2.0]])).encode()
     with server.connect() as client:
         head = b"POST /v2/models/m/infer HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body)
         client.sendall(head + body)
-        until(lambda: server.metrics()["fairlead_requests_in_flight"] == 1)
+        until(lambda: in_flight(server) == 1)
         for pid in server.workers():
             os.kill(pid, signal.SIGKILL)
+        gate.touch()
         serving(server, 2)
     samples = server.metrics()
     assert samples['fairlead_requests_total{outcome="server_error"}'] == 1
@@ -202,6 +204,7 @@ def test_sigterm_drains_all_workers_and_loses_no_request(start: Start, models: P
     load = Load(BODY, [server.port for server in servers])
     with load:
         load.wait_for(300)
+        load.drains(servers[0].port, 2)
         servers[0].signal(signal.SIGTERM)
         for _ in range(2):
             servers[0].wait_for("^draining for 2 s")
@@ -218,7 +221,7 @@ def test_sigterm_under_a_load_of_grpc_loses_no_request(start: Start, models: Pat
     request.inputs.add(name="x", datatype="FP32", shape=[1, 4]).contents.fp32_contents.extend(IRIS[0])
     flags = ("--drain-seconds", "2", "--workers", str(workers))
     with GrpcLoad(request.SerializeToString(), [start(models / "onnx").ready().grpc_port]) as load:
-        drain(lambda: start(models / "onnx", *flags), load, times=2, workers=workers)
+        drain(lambda: start(models / "onnx", *flags), load, times=2, workers=workers, drain_seconds=2)
     assert load.failures == []
 
 

@@ -26,6 +26,7 @@ class Web:
     failures: int = 0
     token: str = ""
     port: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def address(self) -> str:
@@ -74,8 +75,7 @@ class _Handler(BaseHTTPRequestHandler):
         content = self.web.files.get(path)
         if content is None:
             self._send(404, b"nothing here")
-        elif self.command == "GET" and self.web.failures:
-            self.web.failures -= 1
+        elif self.command == "GET" and self._fails():
             self._send(503, b"later")
         elif "range" in headers:
             first, last = map(int, headers["range"].removeprefix("bytes=").split("-"))
@@ -83,6 +83,12 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(206, content[first : last + 1], content_range=at, etag=_tag(content))
         else:
             self._send(200, content, etag=_tag(content))
+
+    def _fails(self) -> bool:
+        with self.web.lock:
+            failing = self.web.failures > 0
+            self.web.failures -= failing
+        return failing
 
     def _google(self, bucket: str, prefix: str) -> bytes:
         items = "".join(
