@@ -70,7 +70,7 @@ class Feedback:
             self._own[index] = 0
             if classifies:
                 self._own[index + 1] = hash(_canonical(value))
-            elif isinstance(value, str):
+            elif isinstance(value, str | bytes):
                 return
             else:
                 self._numbers[index + 1] = float(value)

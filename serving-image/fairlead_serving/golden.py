@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import numpy as np
 
 from fairlead_serving.errors import LoadError, RequestError
+from fairlead_serving.protocol.tensordata import Encoded, decode_data
 from fairlead_serving.protocol.v2 import decode_request
+from fairlead_serving.tensors import element_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 
 FILE: Final = "golden.jsonl"
 _SHOWN: Final = 80
+_read: Final = functools.partial(decode_data, encoded=True)
 
 
 class _Output(msgspec.Struct):
@@ -35,7 +39,8 @@ class _Response(msgspec.Struct):
 class _Row(msgspec.Struct, forbid_unknown_fields=True):
     """One line: a request and its answer, as V2 has them.
 
-    A number may be off by `atol + rtol * |expected|`; labels, text and other integers must be the same.
+    A number may be off by `atol + rtol * |expected|`; labels, text and other integers must be the same. Bytes that are
+    no text are `{"b64": "…"}`.
     """
 
     request: msgspec.Raw
@@ -74,7 +79,9 @@ def _rows(path: Path) -> Iterator[tuple[int, _Row, InferRequest]]:
                     continue
                 try:
                     row = decoder.decode(line)
-                    yield number, row, decode_request(bytes(row.request))
+                    for output in row.response.outputs:
+                        output.data = [_plain(value) for value in _flat(output.data)]
+                    yield number, row, decode_request(bytes(row.request), read=_read)
                 except (msgspec.MsgspecError, RequestError) as error:
                     message = f"{FILE} line {number}: {error}"
                     raise LoadError(message) from error
@@ -107,7 +114,7 @@ def _difference(expected: _Output, actual: Tensor | None, row: _Row) -> str | No
     shape = list(actual.array.shape)
     if expected.shape is not None and expected.shape != shape:
         return f"output {expected.name}: expected shape {expected.shape}, got {shape}"
-    want, have = _flat(expected.data), actual.array.ravel()
+    want, have = expected.data, actual.array.ravel()
     if len(want) != len(have):
         return f"output {expected.name}: expected {len(want)} values, got {len(have)}"
     wrong = _first_wrong(want, have, row)
@@ -138,6 +145,11 @@ def _flat(data: list[Any]) -> list[Any]:
     while any(isinstance(item, list) for item in data):
         data = [inner for item in data for inner in (item if isinstance(item, list) else [item])]
     return data
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as a tensor has it. Raises msgspec.ValidationError for an object that is no bytes."""
+    return element_of(msgspec.convert(value, Encoded).b64) if isinstance(value, dict) else value
 
 
 def _shown(value: Any) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from fairlead_serving.tensors import Tensor
+from fairlead_serving.tensors import Array, Tensor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,10 +18,12 @@ if TYPE_CHECKING:
 class Outputs:
     """All outputs of one run. What the answers to several requests need of them is made once, when it is asked for."""
 
-    __slots__ = ("_columns", "_form", "_plain", "_values", "_widths", "tensors")
+    __slots__ = ("_columns", "_form", "_plain", "_values", "_widths", "binary", "tensors")
 
     def __init__(self, tensors: Sequence[Tensor]) -> None:
         self.tensors = tensors
+        # Whether there are bytes that are no text among the values; known when these are.
+        self.binary = False
         self._values: list[list[Any]] | None = None
         self._widths: list[int] | None = None
         self._columns: list[tuple[int, list[Any]]] | None = None
@@ -32,8 +34,16 @@ class Outputs:
     def values(self) -> list[list[Any]]:
         """The numbers or texts of each output in row-major order."""
         if self._values is None:
-            self._values = [item.array.ravel().tolist() for item in self.tensors]
+            self._values = [
+                array.ravel().tolist() if datatype != "BYTES" else self._elements(array)
+                for _, datatype, array in self.tensors
+            ]
         return self._values
+
+    def _elements(self, array: Array) -> list[Any]:
+        values: list[Any] = array.ravel().tolist()
+        self.binary = self.binary or bytes in map(type, values)
+        return values
 
     @property
     def plain(self) -> bool:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 Array = np.ndarray[Any, Any]
 
-# The Open Inference Protocol's tensor data types. BYTES are strings here, as JSON carries them. numpy has no BF16, so
-# that is held as the FP32 it is the upper half of.
+# The Open Inference Protocol's tensor data types. An element of BYTES is a str where it is UTF-8 text, else bytes.
+# numpy has no BF16, so that is held as the FP32 it is the upper half of.
 NUMPY_TYPES: Final[dict[str, np.dtype[Any]]] = {
     "BOOL": np.dtype(np.bool_),
     "UINT8": np.dtype(np.uint8),
@@ -32,11 +35,15 @@ _DATATYPES: Final = {dtype: name for name, dtype in NUMPY_TYPES.items() if name 
 
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
-    """One input or output of a model. -1 in `shape` stands for a size that the request decides."""
+    """One input or output of a model. -1 in `shape` stands for a size that the request decides.
+
+    `binary` is for BYTES that are handed over as bytes, whatever they hold; other BYTES are text.
+    """
 
     name: str
     datatype: str
     shape: tuple[int, ...]
+    binary: bool = False
 
 
 class Tensor(NamedTuple):
@@ -53,16 +60,54 @@ def datatype_of(dtype: np.dtype[Any]) -> str:
 
 
 def tensor_of(name: str, values: Any) -> Tensor:
-    """Return what a model answered as a tensor; values without a V2 type become text."""
-    array = np.asarray(values)
+    """Return what a model answered as a tensor; values without a V2 type become text, but for bytes."""
+    array = values if isinstance(values, np.ndarray) else _array(values)
     datatype = datatype_of(array.dtype)
     if datatype == "BYTES":
-        array = _as_text(array)
+        array = elements(array)
     return Tensor(name, datatype, array)
 
 
-def _as_text(array: Array) -> Array:
-    flat = [item.decode() if isinstance(item, bytes) else str(item) for item in array.ravel().tolist()]
-    text = np.empty(len(flat), dtype=object)
-    text[:] = flat
-    return text.reshape(array.shape)
+def elements(values: Any) -> Array:
+    """Return any values as those of a BYTES tensor."""
+    array = values if isinstance(values, np.ndarray) else _array(values)
+    return objects([item if type(item) is str else as_element(item) for item in array.ravel().tolist()], array.shape)
+
+
+def objects(values: Sequence[Any], shape: tuple[int, ...]) -> Array:
+    """Return an array that holds objects as they are: numpy's own types of text drop zeros at an element's end."""
+    array = np.empty(len(values), dtype=object)
+    array[:] = values
+    return array.reshape(shape)
+
+
+def element_of(data: bytes | bytearray | memoryview) -> str | bytes:
+    """Return what a BYTES tensor holds for some bytes."""
+    try:
+        return str(data, "utf-8")
+    except UnicodeDecodeError:
+        return bytes(data)
+
+
+def bytes_of(element: str | bytes) -> bytes:
+    """Return the bytes of an element of a BYTES tensor."""
+    return element.encode() if isinstance(element, str) else element
+
+
+def as_bytes(array: Array) -> Array:
+    """Return the elements of a BYTES tensor as bytes, text in UTF-8."""
+    return objects([bytes_of(element) for element in array.ravel().tolist()], array.shape)
+
+
+def as_element(value: Any) -> str | bytes:
+    """Return a value as an element of a BYTES tensor."""
+    return element_of(value) if isinstance(value, bytes | bytearray | memoryview) else str(value)
+
+
+def _array(values: Any) -> Array:
+    try:
+        array = np.asarray(values)
+    except UnicodeDecodeError:
+        # It takes bytes beside text for ASCII.
+        return np.array(values, dtype=object)
+    return np.array(values, dtype=object) if array.dtype.kind in "SU" else array

@@ -15,27 +15,13 @@ from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceSt
 from tests.conformance.registry import check, expect, fail
 from tests.conformance.samples import FLOWERS, OTHER, SPECIES, VALUES
 from tests.conformance.target import Place, Target
+from tests.serving.contents import CONTENTS
 
 _GROUP: Final = "gRPC, .proto"
 _SECONDS: Final = 30
 _HUGE: Final = "a size that no memory holds"
 _SERVICE: Final = "/inference.GRPCInferenceService/"
 _UNLIMITED: Final = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
-# Which typed contents a data type is in; FP16 and BF16 are in none.
-CONTENTS: Final = {
-    "BOOL": "bool_contents",
-    "INT8": "int_contents",
-    "INT16": "int_contents",
-    "INT32": "int_contents",
-    "INT64": "int64_contents",
-    "UINT8": "uint_contents",
-    "UINT16": "uint_contents",
-    "UINT32": "uint_contents",
-    "UINT64": "uint64_contents",
-    "FP32": "fp32_contents",
-    "FP64": "fp64_contents",
-    "BYTES": "bytes_contents",
-}
 
 
 @contextmanager

@@ -14,8 +14,9 @@ import numpy as np
 from fairlead_serving.asgi.exchange import client
 from fairlead_serving.errors import InvalidRequestError, RequestError
 from fairlead_serving.protocol.v2 import InferRequest
+from fairlead_serving.room import held_by
 from fairlead_serving.service import Call
-from fairlead_serving.tensors import NUMPY_TYPES, Array, Tensor, TensorSpec, tensor_of
+from fairlead_serving.tensors import NUMPY_TYPES, Array, Tensor, TensorSpec, as_bytes, tensor_of
 
 if TYPE_CHECKING:
     from fairlead_serving.outputs import Part
@@ -51,9 +52,10 @@ class InferredOutputs(dict[str, Array]):
 class Infer:
     """What a model's `routes` is given to call its model with."""
 
-    def __init__(self, service: Service, inputs: Sequence[TensorSpec]) -> None:
+    def __init__(self, service: Service, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> None:
         self._service = service
         self._specs = {spec.name: spec for spec in inputs}
+        self._binary = {spec.name for spec in outputs if spec.binary}
 
     async def __call__(
         self, inputs: Mapping[str, Any], outputs: Sequence[str] | None = None, *, request_id: str | None = None
@@ -79,7 +81,7 @@ class Infer:
                 raise
         if isinstance(answer, RequestError):
             raise _raised(answer) from answer
-        given = InferredOutputs((tensor.name, tensor.array) for tensor in answer)
+        given = InferredOutputs((name, as_bytes(array) if name in self._binary else array) for name, _, array in answer)
         given.fallback = call.fallback
         return given
 
@@ -99,7 +101,7 @@ class _RouteCall(Call):
     """One inference request of a route, which needs no bytes."""
 
     def __init__(self, arrived: float, request: InferRequest, future: asyncio.Future[Any]) -> None:
-        super().__init__(arrived, sum(tensor.array.nbytes for tensor in request.inputs), client.get())
+        super().__init__(arrived, held_by(request.inputs), client.get())
         self.weight = self.size
         self._request = request
         self._future = future

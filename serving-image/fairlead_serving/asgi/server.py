@@ -35,7 +35,7 @@ class RoutedServer(HttpServer):
         if routes is None:
             return
         try:
-            application = routes(Infer(self.service, model.inputs))
+            application = routes(Infer(self.service, model.inputs, model.outputs))
             if isinstance(application, Mapping):
                 application = FunctionRoutes(application)
         except Exception as error:

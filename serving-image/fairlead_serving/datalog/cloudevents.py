@@ -12,10 +12,9 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-import msgspec
 import requests
 
-from fairlead_serving.datalog.events import without_data
+from fairlead_serving.datalog.events import written
 
 if TYPE_CHECKING:
     from fairlead_serving.datalog.events import Event
@@ -31,7 +30,6 @@ _FIRST_PAUSE: Final = 0.5
 _JITTER: Final = 0.2
 _WORTH_TRYING_AGAIN: Final = frozenset((408, 425, 429, 500, 502, 503, 504))
 _REPEAT_SECONDS: Final = 60.0
-_encoder: Final = msgspec.json.Encoder()
 
 
 class CloudEvents:
@@ -64,9 +62,7 @@ class CloudEvents:
         batch: list[bytes] = []
         size = 0
         for event in events:
-            data = _encoder.encode(self._cloud_event(event))
-            if len(data) > _LONGEST:
-                data = _encoder.encode(self._cloud_event(without_data(event)))
+            data = written(event, _LONGEST, self._cloud_event)
             if size + len(data) > _MAX_BODY:
                 yield b"[" + b",".join(batch) + b"]", len(batch)
                 batch, size = [], 0

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import msgspec
 
 if TYPE_CHECKING:
     from fairlead_serving.tensors import Array, Tensor
@@ -15,7 +18,9 @@ if TYPE_CHECKING:
     Event = dict[str, Any]
 
 _MAX_VALUES: Final = 1000
+_MAX_TEXT: Final = 60_000
 _LONGEST_ID: Final = 256
+_encoder: Final = msgspec.json.Encoder()
 _COLUMN: Final = re.compile(r"^(?P<name>.*)\[(?P<column>\d+)\]$")
 
 
@@ -83,13 +88,14 @@ class EventMaker:
             about: Event = {"name": name, "datatype": datatype, "shape": list(array.shape)}
             if name in self._names:
                 about["redacted"] = True
-            elif array.size <= _MAX_VALUES:
+            elif array.size <= _MAX_VALUES and (datatype != "BYTES" or sum(map(len, array.flat)) <= _MAX_TEXT):
                 about["data"] = self._values(name, array)
             described.append(about)
         return described
 
     def _values(self, tensor: str, array: Array) -> list[Any]:
-        values: list[Any] = array.ravel().tolist()
+        # Bytes that are no text become base64 when the event is written.
+        values = [{"b64": value} if type(value) is bytes else value for value in array.ravel().tolist()]
         width = array.shape[-1] if array.ndim else 1
         for name, column in self._columns:
             if name == tensor and column < width:
@@ -97,8 +103,18 @@ class EventMaker:
         return values
 
 
-def without_data(event: Event) -> Event:
-    """Return an event whose tensors are told by their shapes only."""
+def written(event: Event, longest: int, form: Callable[[Event], Event] = dict) -> bytes:
+    """Return an event as JSON in a form, without its tensors' values where it would be longer than so many bytes."""
+    bare = _without_data(event)
+    try:
+        data = _encoder.encode(form(event))
+        return data if len(data) <= longest else _encoder.encode(form(bare))
+    except UnicodeEncodeError:
+        # Half a surrogate pair in a model's text, which has no UTF-8; here it becomes an escape.
+        return json.dumps(form(bare)).encode()
+
+
+def _without_data(event: Event) -> Event:
     bare = dict(event)
     for side in ("inputs", "outputs"):
         if side in event:

@@ -6,9 +6,7 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-import msgspec
-
-from fairlead_serving.datalog.events import without_data
+from fairlead_serving.datalog.events import written
 
 if TYPE_CHECKING:
     from fairlead_serving.datalog.events import Event
@@ -16,7 +14,6 @@ if TYPE_CHECKING:
 _STDOUT: Final = 1
 # A pipe takes so much at once: the lines of several workers do not mix, and a reader that stops finds whole lines.
 _LONGEST: Final = 4096
-_encoder: Final = msgspec.json.Encoder()
 
 
 class StandardOutput:
@@ -32,9 +29,7 @@ class StandardOutput:
         """Write events, and return how many could not be written."""
         lost = 0
         for event in events:
-            line = _encoder.encode(event) + b"\n"
-            if len(line) > _LONGEST:
-                line = _encoder.encode(without_data(event)) + b"\n"
+            line = written(event, _LONGEST - 1) + b"\n"
             try:
                 os.write(self._descriptor, line)
             except OSError:

@@ -11,8 +11,7 @@ import numpy as np
 
 from fairlead_serving.errors import InvalidRequestError
 from fairlead_serving.grpc import wire
-from fairlead_serving.protocol.rawdata import text_of
-from fairlead_serving.tensors import NUMPY_TYPES
+from fairlead_serving.tensors import NUMPY_TYPES, bytes_of, element_of, objects
 
 if TYPE_CHECKING:
     from fairlead_serving.grpc.wire import Field
@@ -84,17 +83,16 @@ def encode(tensor: Tensor) -> bytes:
     number = _FIELDS[tensor.datatype]
     array = tensor.array
     if number == _TEXTS:
-        return b"".join([wire.write(number, text.encode()) for text in array.ravel().tolist()])
+        return b"".join([wire.write(number, bytes_of(element)) for element in array.ravel().tolist()])
     if number in _FIXED:
         return wire.write(number, array.astype(_FIXED[number][1], copy=False).tobytes())
     return wire.write(number, wire.pack_varints(array))
 
 
 def _texts(path: str, data: bytes, found: list[Field]) -> Array:
-    texts = [text_of(f"{path}[{at}]", wire.content(data, field, path)) for at, field in enumerate(found)]
-    array = np.empty(len(texts), dtype=object)
-    array[:] = texts
-    return array
+    return objects(
+        [element_of(wire.content(data, field, f"{path}[{at}]")) for at, field in enumerate(found)], (len(found),)
+    )
 
 
 def _numbers(path: str, data: bytes, found: list[Field], datatype: str) -> Array:

@@ -61,9 +61,10 @@ class OnnxModel:
         self._by_name = {spec.name: spec for spec in self.inputs}
         self.classes = class_labels(path) if _classifies(self.outputs) else None
         self._plain = all(spec.shape for spec in self.outputs) and not self._zipped
-        # The sizes of one row of the only input, where the model fixes all of them but the number of rows.
+        # The sizes of one row of the only input, where that is of numbers and only the number of rows is free.
         first = self.inputs[0].shape
-        self._row = first[1:] if len(self.inputs) == 1 and first[0:1] == (-1,) and -1 not in first[1:] else ()
+        fixed = first[0:1] == (-1,) and -1 not in first[1:] and self.inputs[0].datatype != "BYTES"
+        self._row = first[1:] if len(self.inputs) == 1 and fixed else ()
         # Rows of several requests can be joined where each tensor begins with a size that the request decides.
         self.binds_by_form = True
         self.batches = all(spec.shape[:1] == (-1,) for spec in (*self.inputs, *self.outputs))

@@ -11,8 +11,8 @@ import numpy as np
 
 from fairlead_serving.errors import InvalidRequestError, LoadError, ModelFailureError
 from fairlead_serving.models import requirements
-from fairlead_serving.models.signature import match, zeros
-from fairlead_serving.tensors import NUMPY_TYPES, Array, Tensor, TensorSpec, tensor_of
+from fairlead_serving.models.signature import as_text, match, zeros
+from fairlead_serving.tensors import NUMPY_TYPES, Array, Tensor, TensorSpec, as_element, elements, tensor_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -66,7 +66,7 @@ class PythonModel:
         self._specs = {spec.name: spec for spec in self.inputs}
         self._datatypes = {spec.name: spec.datatype for spec in self.outputs}
         classes = getattr(model, "classes", None)
-        self.classes = None if classes is None else tuple(map(str, classes))
+        self.classes = None if classes is None else tuple(str(as_element(label)) for label in classes)
         self.binds_by_form = False
         self.batches = bool(getattr(model, "batches", False))
         self.parameters: Mapping[str, str] = {"engine": f"{file}:{type(model).__name__}"}
@@ -77,7 +77,10 @@ class PythonModel:
 
     def bind(self, inputs: Sequence[Tensor]) -> Any:
         """Check declared inputs, then preprocess. A ValueError of `preprocess` is the client's fault."""
-        feed = match(self._specs, inputs) if self._specs else {item.name: item.array for item in inputs}
+        if self._specs:
+            feed = match(self._specs, inputs)
+        else:
+            feed = {item.name: as_text(position, item) for position, item in enumerate(inputs)}
         if self._preprocess is None:
             return feed
         try:
@@ -114,8 +117,10 @@ class PythonModel:
 
     def _tensor(self, name: str, values: Any) -> Tensor:
         datatype = self._datatypes.get(name)
-        if datatype is None or datatype == "BYTES":
+        if datatype is None:
             return tensor_of(name, values)
+        if datatype == "BYTES":
+            return Tensor(name, datatype, elements(values))
         return Tensor(name, datatype, np.asarray(values, dtype=NUMPY_TYPES[datatype]))
 
 
@@ -160,15 +165,16 @@ def _class_of(module: ModuleType, file: str) -> type[UserModel]:
 
 
 def _declared(model: UserModel, attribute: str, file: str) -> tuple[TensorSpec, ...]:
-    """Return `{"name": ("FP64", [-1, 4])}` as specs."""
+    """Return `{"name": ("FP64", [-1, 4])}` as specs; `bytes` in place of a datatype is BYTES that may hold anything."""
     declared = getattr(model, attribute, None) or {}
     specs = []
     try:
         for name, (datatype, shape) in declared.items():
-            if datatype not in NUMPY_TYPES:
-                message = f"{datatype!r} is not one of {', '.join(NUMPY_TYPES)}"
+            known = "BYTES" if datatype is bytes else datatype
+            if known not in NUMPY_TYPES:
+                message = f"{datatype!r} is not one of {', '.join(NUMPY_TYPES)}, or the type bytes"
                 raise ValueError(message)  # noqa: TRY301  one message for all that is wrong
-            specs.append(TensorSpec(str(name), datatype, tuple(int(size) for size in shape)))
+            specs.append(TensorSpec(str(name), known, tuple(int(size) for size in shape), datatype is bytes))
     except (AttributeError, TypeError, ValueError) as error:
         message = f'{file}: {attribute} should be like {{"x": ("FP64", [-1, 4])}}: {error}'
         raise LoadError(message) from error

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fairlead_serving.errors import InvalidRequestError, readable
-from fairlead_serving.tensors import NUMPY_TYPES, Array, Tensor, TensorSpec
+from fairlead_serving.tensors import NUMPY_TYPES, Array, Tensor, TensorSpec, as_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def match(specs: Mapping[str, TensorSpec], inputs: Sequence[Tensor]) -> dict[str, Array]:
     """Return the arrays by the names of the inputs: any name will do where there is one input only.
 
-    Raises InvalidRequestError for unknown and missing inputs, other datatypes and shapes.
+    Raises InvalidRequestError for unknown and missing inputs, other datatypes and shapes, and bytes in place of text.
     """
     if len(specs) == 1 and len(inputs) == 1:
         (spec,) = specs.values()
@@ -41,11 +41,28 @@ def zeros(specs: Sequence[TensorSpec]) -> dict[str, Array]:
     return {
         spec.name: np.full(
             tuple(max(size, 1) for size in spec.shape),
-            "" if spec.datatype == "BYTES" else 0,
+            _zero(spec),
             dtype=NUMPY_TYPES[spec.datatype],
         )
         for spec in specs
     }
+
+
+def as_text(position: int, tensor: Tensor) -> Array:
+    """Return an input's array, whose BYTES should all be text. Raises InvalidRequestError where some are not."""
+    if tensor.datatype == "BYTES":
+        kinds = list(map(type, tensor.array.ravel().tolist()))
+        if bytes in kinds:
+            at = f"inputs[{position}].data[{kinds.index(bytes)}]"
+            problem = "is not UTF-8 text: only a model in Python whose inputs say bytes takes others"
+            raise InvalidRequestError(at=at, problem=problem)
+    return tensor.array
+
+
+def _zero(spec: TensorSpec) -> bytes | str | int:
+    if spec.datatype == "BYTES":
+        return b"" if spec.binary else ""
+    return 0
 
 
 def _checked(position: int, tensor: Tensor, spec: TensorSpec) -> Array:
@@ -60,4 +77,4 @@ def _checked(position: int, tensor: Tensor, spec: TensorSpec) -> Array:
         raise InvalidRequestError(at=f"inputs[{position}].shape", problem=problem)
     if 0 in shape:
         raise InvalidRequestError(at=f"inputs[{position}].shape", problem=f"{list(shape)} holds no value")
-    return tensor.array
+    return as_bytes(tensor.array) if spec.binary else as_text(position, tensor)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fairlead_serving.errors import InvalidRequestError, readable
+from fairlead_serving.models.signature import as_text
 from fairlead_serving.tensors import Array, Tensor, TensorSpec
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class Columns:
         if tensor.datatype != "BYTES" and self.documents:
             problem = f"the model takes texts as BYTES, not {tensor.datatype}"
             raise InvalidRequestError(at=f"inputs[{position}].datatype", problem=problem)
+        as_text(position, tensor)
 
     def _is_column(self, tensor: Tensor) -> bool:
         return self.names is not None and tensor.name in self.names and tensor.array.ndim == 1

@@ -8,7 +8,7 @@ import numpy as np
 
 from fairlead_serving.errors import InvalidRequestError
 from fairlead_serving.models.tabular import Columns
-from fairlead_serving.tensors import Array, Tensor, TensorSpec, datatype_of, tensor_of
+from fairlead_serving.tensors import Array, Tensor, TensorSpec, as_element, datatype_of, tensor_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -51,7 +51,7 @@ class TabularModel:
         self.inputs = engine.columns.specs
         self.outputs = _outputs(engine)
         labels = engine.labels
-        self.classes = None if labels is None else tuple(str(label) for label in labels.tolist())
+        self.classes = None if labels is None else tuple(str(as_element(label)) for label in labels.tolist())
 
     def bind(self, inputs: Sequence[Tensor]) -> Array:
         """Return the request's rows as one table."""

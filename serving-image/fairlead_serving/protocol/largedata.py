@@ -67,7 +67,8 @@ class LargeData:
         """Read some elements of a list and return how many they are; `index` is the first one's."""
         flat: list[Any] = []
         try:
-            values = tensordata.decode_list(path, b"".join((b"[", piece, b"]")), self._dtype, depth)
+            kind = tensordata.KINDS[self._dtype.kind]
+            values = tensordata.decode_list(path, b"".join((b"[", piece, b"]")), kind, depth)
             tensordata.flatten(path, values, (len(values), *shape[1:]), flat)
         except InvalidRequestError as error:
             raise _moved(error, path, index) from error

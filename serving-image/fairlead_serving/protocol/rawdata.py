@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from fairlead_serving.errors import InvalidRequestError
-from fairlead_serving.tensors import NUMPY_TYPES
+from fairlead_serving.tensors import NUMPY_TYPES, element_of, objects
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +29,7 @@ def decode_raw(path: str, data: memoryview, datatype: str, shape: tuple[int, ...
     """
     count = math.prod(shape)
     if datatype == "BYTES":
-        return _decode_texts(path, data, count).reshape(shape)
+        return objects(_decode_elements(path, data, count), shape)
     dtype = NUMPY_TYPES[datatype]
     width = _BF16_BYTES if datatype == "BF16" else dtype.itemsize
     if len(data) != count * width:
@@ -49,7 +49,7 @@ def encode_raw(tensor: Tensor) -> bytes:
     """Return a tensor's values as raw bytes."""
     array = tensor.array
     if tensor.datatype == "BYTES":
-        return encode_texts(array.ravel().tolist())
+        return encode_elements(array.ravel().tolist())
     if tensor.datatype == "BF16":
         return _to_bf16(array)
     if array.dtype.str[0] == ">":
@@ -57,38 +57,28 @@ def encode_raw(tensor: Tensor) -> bytes:
     return array.tobytes()
 
 
-def encode_texts(texts: Sequence[str]) -> bytes:
-    """Return texts one after the other, each with its length before it."""
+def encode_elements(elements: Sequence[str | bytes]) -> bytes:
+    """Return the elements of a BYTES tensor one after the other, each with its length before it."""
     pieces: list[bytes] = []
-    for text in texts:
-        data = text.encode()
+    for element in elements:
+        data = element if isinstance(element, bytes) else element.encode()
         pieces += (len(data).to_bytes(_LENGTH_BYTES, "little"), data)
     return b"".join(pieces)
 
 
-def text_of(path: str, data: bytes | memoryview) -> str:
-    """Return one element of a BYTES tensor. Raises InvalidRequestError where it is not UTF-8."""
-    try:
-        return str(data, "utf-8")
-    except UnicodeDecodeError as error:
-        raise InvalidRequestError(at=path, problem="is not UTF-8 text, which is what BYTES hold here") from error
-
-
-def _decode_texts(path: str, data: memoryview, count: int) -> Array:
-    texts: list[str] = []
+def _decode_elements(path: str, data: memoryview, count: int) -> list[str | bytes]:
+    elements: list[str | bytes] = []
     at, end = 0, len(data)
-    while at < end and len(texts) < count:
+    while at < end and len(elements) < count:
         start = at + _LENGTH_BYTES
         at = start + int.from_bytes(data[at:start], "little")
         if at > end or start > end:
-            raise InvalidRequestError(at=f"{path}[{len(texts)}]", problem="ends before its length says")
-        texts.append(text_of(f"{path}[{len(texts)}]", data[start:at]))
-    if len(texts) != count or at != end:
-        problem = f"holds {len(texts)} values and {end - at} bytes more where the shape needs {count} values"
+            raise InvalidRequestError(at=f"{path}[{len(elements)}]", problem="ends before its length says")
+        elements.append(element_of(data[start:at]))
+    if len(elements) != count or at != end:
+        problem = f"holds {len(elements)} values and {end - at} bytes more where the shape needs {count} values"
         raise InvalidRequestError(at=path, problem=problem)
-    array = np.empty(count, dtype=object)
-    array[:] = texts
-    return array
+    return elements
 
 
 def _to_bf16(array: Array) -> bytes:

@@ -11,11 +11,12 @@ import numpy as np
 
 from fairlead_serving.errors import InvalidRequestError
 from fairlead_serving.rows import LIMITS
+from fairlead_serving.tensors import element_of
 
 if TYPE_CHECKING:
     from fairlead_serving.tensors import Array
 
-_KINDS: Final[dict[str, type]] = {"b": bool, "i": int, "u": int, "f": float, "O": str}
+KINDS: Final[dict[str, type]] = {"b": bool, "i": int, "u": int, "f": float, "O": str}
 _FEW: Final = 64
 _LARGE_BYTES: Final = 1024 * 1024
 _BLANK: Final = b" \t\r\n"
@@ -24,16 +25,34 @@ _MOST_VALUES: Final = 2**40
 _MOST_OF_NOTHING: Final = 2**16
 
 
+class Encoded(msgspec.Struct, forbid_unknown_fields=True):
+    """Bytes as V1 and golden requests may have them in JSON, where V2 has text only: in base64."""
+
+    b64: bytes
+
+
+_ENCODED: Final = str | Encoded
+
+
 def check_shape(path: str, shape: tuple[int, ...]) -> None:
     """Raise InvalidRequestError for sizes that no array can have, which a size of 0 beside them would let pass."""
     if math.prod([size for size in shape if size]) > (_MOST_VALUES if all(shape) else _MOST_OF_NOTHING):
         raise InvalidRequestError(at=path, problem=f"is of shape {list(shape)}, which is too large")
 
 
-def decode_data(path: str, raw: msgspec.Raw, datatype: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Array:
+def decode_data(
+    path: str,
+    raw: msgspec.Raw,
+    datatype: str,
+    dtype: np.dtype[Any],
+    shape: tuple[int, ...],
+    *,
+    encoded: bool = False,
+) -> Array:
     """Return a tensor's JSON data as an array of the given type and shape.
 
-    Raises InvalidRequestError, with the path of the element at fault, for wrong types, counts, nesting and ranges.
+    `encoded` is whether elements of BYTES may be `Encoded`. Raises InvalidRequestError, with the path of the element at
+    fault, for wrong types, counts, nesting and ranges.
     """
     depth = _depth(raw)
     nesting = len(shape) or 1
@@ -48,15 +67,19 @@ def decode_data(path: str, raw: msgspec.Raw, datatype: str, dtype: np.dtype[Any]
         from fairlead_serving.protocol.largedata import LargeData  # noqa: PLC0415  which builds upon this module
 
         return LargeData(path, datatype, dtype, shape).read(memoryview(raw), depth)
-    values = decode_list(path, raw, dtype, depth)
+    encoded = encoded and datatype == "BYTES"
+    values = decode_list(path, raw, _ENCODED if encoded else KINDS[dtype.kind], depth)
     if depth == 1:
         wanted = math.prod(shape)
         if len(values) != wanted:
             problem = f"has {len(values)} values where shape {list(shape)} needs {wanted}"
             raise InvalidRequestError(at=path, problem=problem)
-        return convert(path, values, datatype, dtype).reshape(shape)
-    flat: list[Any] = []
-    flatten(path, values, shape[:nesting], flat)
+        flat = values
+    else:
+        flat = []
+        flatten(path, values, shape[:nesting], flat)
+    if encoded:
+        flat = [element_of(value.b64) if isinstance(value, Encoded) else value for value in flat]
     return convert(path, flat, datatype, dtype).reshape(shape)
 
 
@@ -72,17 +95,17 @@ def _depth(raw: msgspec.Raw) -> int:
 
 
 @functools.lru_cache(maxsize=256)
-def _decoder(kind: type, depth: int) -> msgspec.json.Decoder[list[Any]]:
+def _decoder(kind: Any, depth: int) -> msgspec.json.Decoder[list[Any]]:
     wanted: Any = kind
     for _ in range(depth):
         wanted = list[wanted]
     return msgspec.json.Decoder(wanted)
 
 
-def decode_list(path: str, raw: msgspec.Raw | bytes, dtype: np.dtype[Any], depth: int) -> list[Any]:
-    """Return a list's values, which must be nested so deep and of the type's kind. Raises InvalidRequestError."""
+def decode_list(path: str, raw: msgspec.Raw | bytes, kind: Any, depth: int) -> list[Any]:
+    """Return a list's values, which must be nested so deep and of a kind. Raises InvalidRequestError."""
     try:
-        return _decoder(_KINDS[dtype.kind], depth).decode(raw)
+        return _decoder(kind, depth).decode(raw)
     except msgspec.ValidationError as error:
         problem, _, where = str(error).partition(" - at `$")
         raise InvalidRequestError(at=path + where.rstrip("`"), problem=problem.replace("`", "")) from error

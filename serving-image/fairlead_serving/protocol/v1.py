@@ -1,7 +1,7 @@
 """The older V1 protocol (`:predict`), translated to and from V2.
 
 A list of instances becomes one tensor; instances that are objects become one tensor for each of their fields. The
-answer is the model's first output.
+answer is the model's first output. Bytes that are no text are `{"b64": "…"}`, as TensorFlow Serving has them.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import msgspec
 
 from fairlead_serving.errors import InvalidRequestError, readable
 from fairlead_serving.protocol.tensordata import decode_data
-from fairlead_serving.protocol.v2 import InferRequest, explain
-from fairlead_serving.tensors import NUMPY_TYPES, Tensor
+from fairlead_serving.protocol.v2 import InferRequest, RawOutputs, explain
+from fairlead_serving.tensors import NUMPY_TYPES, Tensor, as_bytes, objects
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from fairlead_serving.tensors import TensorSpec
 
 _MAX_RANK: Final = 32
+_ENCODED: Final = "b64"
+_RAW: Final = RawOutputs({}, otherwise=True)
 
 
 class _Request(msgspec.Struct, forbid_unknown_fields=True):
@@ -41,19 +43,30 @@ def decode_request(body: bytes, inputs: Sequence[TensorSpec], outputs: Sequence[
         instances = _decoder.decode(body).instances
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise explain(error) from error
-    if isinstance(instances[0], dict):
+    alone = len(inputs) == 1 and inputs[0].name != _ENCODED
+    if isinstance(instances[0], dict) and not (alone and _is_encoded(instances[0])):
         tensors = _columns(instances, {spec.name: spec for spec in inputs})
     elif len(inputs) == 1:
         tensors = [_tensor("instances", instances, inputs[0].name, inputs[0])]
     else:
         names = ", ".join(spec.name for spec in inputs)
         raise InvalidRequestError(at="instances[0]", problem=f"should be an object, as the model takes {names}")
-    return InferRequest(tensors, (outputs[0].name,))
+    if not outputs:
+        return InferRequest(tensors)
+    return InferRequest(tensors, (outputs[0].name,), raw_outputs=_RAW if outputs[0].binary else None)
 
 
-def encode_response(outputs: Sequence[Tensor]) -> bytes:
+def encode_response(request: InferRequest, outputs: Sequence[Tensor]) -> bytes:
     """Write the first output, one prediction for each instance."""
-    return _encoder.encode({"predictions": outputs[0].array.tolist()})
+    _, datatype, array = outputs[0]
+    if datatype == "BYTES":
+        flat = (as_bytes(array) if request.raw_outputs else array).ravel().tolist()
+        array = objects([{_ENCODED: item} if type(item) is bytes else item for item in flat], array.shape)
+    return _encoder.encode({"predictions": array.tolist()})
+
+
+def _is_encoded(value: object) -> bool:
+    return isinstance(value, dict) and value.keys() == {_ENCODED} and isinstance(value[_ENCODED], str)
 
 
 def _columns(instances: list[Any], specs: dict[str, TensorSpec]) -> list[Tensor]:
@@ -76,11 +89,12 @@ def _tensor(path: str, values: list[Any], name: str, spec: TensorSpec | None) ->
     while isinstance(inner, list) and len(shape) < _MAX_RANK:
         shape.append(len(inner))
         inner = inner[0] if inner else None
-    if isinstance(inner, str):
+    if isinstance(inner, str) or _is_encoded(inner):
         datatype = "BYTES"
     elif spec is not None:
         datatype = spec.datatype
     else:
         datatype = "BOOL" if isinstance(inner, bool) else "FP64"
     raw = msgspec.Raw(_encoder.encode(values))
-    return Tensor(name, datatype, decode_data(path, raw, datatype, NUMPY_TYPES[datatype], tuple(shape)))
+    dtype = NUMPY_TYPES[datatype]
+    return Tensor(name, datatype, decode_data(path, raw, datatype, dtype, tuple(shape), encoded=True))

@@ -17,9 +17,12 @@ from fairlead_serving.protocol.tensordata import check_shape, decode_data
 from fairlead_serving.tensors import NUMPY_TYPES, Tensor
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from fairlead_serving.rows import Rows
+    from fairlead_serving.tensors import Array
+
+    _Read = Callable[[str, msgspec.Raw, str, np.dtype[Any], tuple[int, ...]], Array]
 
 _MAX_RANK: Final = 32
 _Size = Annotated[int, msgspec.Meta(ge=0)]
@@ -82,10 +85,11 @@ class InferRequest(msgspec.Struct):
 _decoder: Final = msgspec.json.Decoder(_Request)
 
 
-def decode_request(body: bytes, json_size: bytes | None = None) -> InferRequest:
+def decode_request(body: bytes, json_size: bytes | None = None, read: _Read = decode_data) -> InferRequest:
     """Read an inference request; `json_size` is what its header Inference-Header-Content-Length says, if it has one.
 
-    Raises InvalidRequestError, with the path of the field at fault, for everything the protocol does not allow.
+    `read` reads the data of tensors, for callers who take more than the protocol has. Raises InvalidRequestError, with
+    the path of the field at fault, for everything that is not allowed.
     """
     raw = None
     if json_size is not None:
@@ -96,7 +100,7 @@ def decode_request(body: bytes, json_size: bytes | None = None) -> InferRequest:
         message = _decoder.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise explain(error) from error
-    inputs = [_tensor(position, item, raw) for position, item in enumerate(message.inputs)]
+    inputs = [_tensor(position, item, raw, read) for position, item in enumerate(message.inputs)]
     if raw is not None:
         raw.check_end()
     if len(inputs) > 1:
@@ -153,7 +157,7 @@ def _json_size(header: bytes, body: int) -> int:
     return int(header)
 
 
-def _tensor(position: int, item: _Input, raw: _RawInputs | None) -> Tensor:
+def _tensor(position: int, item: _Input, raw: _RawInputs | None, read: _Read) -> Tensor:
     name, datatype = item.name, item.datatype
     dtype = NUMPY_TYPES.get(datatype) or check_datatype(f"inputs[{position}]", datatype)
     shape = tuple(item.shape)
@@ -166,7 +170,7 @@ def _tensor(position: int, item: _Input, raw: _RawInputs | None) -> Tensor:
     at = f"inputs[{position}].data"
     if item.data is _NO_DATA:
         raise InvalidRequestError(at=at, problem="is missing")
-    return Tensor(name, datatype, decode_data(at, item.data, datatype, dtype, shape))
+    return Tensor(name, datatype, read(at, item.data, datatype, dtype, shape))
 
 
 def _behind(path: str, size: object, item: _Input, raw: _RawInputs | None) -> memoryview:

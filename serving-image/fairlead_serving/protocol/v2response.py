@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from fairlead_serving.errors import InvalidRequestError
 from fairlead_serving.protocol.rawdata import encode_raw
 from fairlead_serving.protocol.v2 import RawOutputs
 
@@ -51,7 +52,10 @@ class ResponseWriter:
         self._texts: dict[OutputsForm, bytes] = {}
 
     def write(self, request_id: str | None, part: Part) -> bytes:
-        """Write a response; tensors are flattened in row-major order, NaN and infinities become null."""
+        """Write a response; tensors are flattened in row-major order, NaN and infinities become null.
+
+        Raises InvalidRequestError where an output holds bytes that are no text.
+        """
         outputs, start, stop = part.outputs, part.start, part.stop
         form = outputs.form
         text = self._texts.get(form) or self._text(form)
@@ -64,6 +68,9 @@ class ResponseWriter:
             rows = stop - start
             for width, values in outputs.columns:
                 filling += (rows, encode(values[start * width : stop * width]))
+        if outputs.binary:
+            for tensor in part.tensors:
+                _check_text(tensor)
         filling.append(b"" if request_id is None else b',"id":' + encode(request_id))
         return text % tuple(filling)
 
@@ -90,7 +97,8 @@ def encode_raw_response(
 ) -> tuple[bytes, int | None]:
     """Write an inference response in which some outputs may be raw bytes behind the JSON.
 
-    Returns it with the size of the JSON, which is None where nothing is behind it.
+    Returns it with the size of the JSON, which is None where nothing is behind it. Raises InvalidRequestError where an
+    output that should be JSON holds bytes that are no text.
     """
     wanted = request.raw_outputs or RawOutputs({}, otherwise=False)
     tensors, pieces = [], [b""]
@@ -101,7 +109,15 @@ def encode_raw_response(
             tensor.parameters = {"binary_data_size": len(data)}
             pieces.append(data)
         else:
+            _check_text(item)
             tensor.data = item.array.ravel().tolist()
         tensors.append(tensor)
     pieces[0] = _encoder.encode(_Response(model, version, tensors, request.id, parameters))
     return b"".join(pieces), len(pieces[0]) if len(pieces) > 1 else None
+
+
+def _check_text(tensor: Tensor) -> None:
+    """Raise InvalidRequestError where a tensor holds bytes that are no text."""
+    if tensor.datatype == "BYTES" and bytes in map(type, tensor.array.ravel().tolist()):
+        problem = "holds bytes that are not UTF-8, which JSON cannot carry: ask for it with binary_data, or by gRPC"
+        raise InvalidRequestError(at=f"output {tensor.name}", problem=problem)

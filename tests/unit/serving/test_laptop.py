@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import socket
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,20 @@ def test_the_cache_is_the_users_where_the_systems_cannot_be_written(
     blocked.touch(mode=0o444)
     system = blocked / "fairlead"
     assert cachefolder.default(environment, system) == (Path(expected) if expected else system)
+
+
+def test_temporary_files_are_in_the_cache_where_no_other_folder_can_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = tmp_path / "cache"
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    cachefolder.lend(cache)
+    assert not cache.exists()
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", list)  # as under a read-only root
+    cachefolder.lend(cache)
+    with tempfile.TemporaryDirectory() as made:
+        assert Path(made).parent == cache
 
 
 def test_the_cache_is_the_systems_where_it_can_be_made(tmp_path: Path) -> None:
