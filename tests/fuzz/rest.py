@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import math
 import re
+from random import Random
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 
 from fairlead_serving.tensors import NUMPY_TYPES
+from tests.fuzz.heads import Forgetful, cut
 from tests.fuzz.world import World
 
 INFER: Final = "/v2/models/m/infer"
@@ -17,6 +19,7 @@ PREDICT: Final = "/v1/models/m:predict"
 FEEDBACK: Final = "/v2/models/m/feedback"
 _HEAD: Final = re.compile(rb"HTTP/1\.1 (\d{3}) [A-Za-z -]+\r\n((?:[A-Za-z-]+: [ -~]*\r\n)*)\r\n")
 _CONTINUE: Final = 100
+_SIZES: Final = 16
 
 
 class Answer(NamedTuple):
@@ -63,18 +66,26 @@ def _check(answer: Answer) -> None:
 
 
 def http(world: World, data: bytes) -> None:
-    """Take bytes as a connection's; the first says in pieces of which size they come, which must make no difference."""
+    """Take bytes as a connection's; the first says in pieces of up to which size they come.
+
+    That must make no difference, nor must it whether their heads are known.
+    """
     size, data = data[:1], data[1:]
     whole = answers(world.talk(world.http, [data]))
     if not size or not size[0] or b" /metrics" in data:
         return
-    step = size[0]
-    pieces = answers(world.talk(world.http, [data[at : at + step] for at in range(0, len(data), step)]))
-    for each in (whole, pieces):
+    chance = Random(size[0])  # noqa: S311  the same pieces each time
+    ways = [[data], cut(data, [chance.randint(1, size[0]) for _ in range(_SIZES)])]
+    known, world.http.heads = world.http.heads, Forgetful()
+    others = [answers(world.talk(world.http, way)) for way in ways]
+    world.http.heads = known
+    others += [answers(world.talk(world.http, way)) for way in ways]
+    for each in (whole, *others):
         # Where two things are wrong with the last request, which of them is told hangs on the moment.
         if each and each[-1].status >= 400 and each[-1].headers.get(b"connection") == b"close":
             each[-1] = Answer(400, {}, None)
-    assert _plain(whole) == _plain(pieces), "it makes a difference how the bytes come in"
+    for other in others:
+        assert _plain(whole) == _plain(other), "it makes a difference how the bytes come in, or when"
 
 
 def _plain(found: list[Answer]) -> list[Answer]:

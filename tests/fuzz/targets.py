@@ -7,13 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from tests.fuzz import calls, client, frames, rest
+from tests.fuzz import calls, client, frames, heads, rest
 from tests.fuzz.world import World
 
 Target = Callable[[World, bytes], None]
 SEEDS: Final = Path(__file__).parent / "seeds"
 TARGETS: Final[dict[str, Target]] = {
     "http": rest.http,
+    "heads": heads.heads,
     "v2": rest.v2,
     "v1": rest.v1,
     "feedback": rest.feedback,

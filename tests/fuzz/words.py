@@ -27,6 +27,9 @@ _HTTP: Final = [
         b"Content-Encoding: gzip\r\n",
         b"Accept-Encoding: gzip\r\n",
         b"Inference-Header-Content-Length: 10\r\n",
+        b"traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n",
+        b"tracestate: a=1,b=2\r\n",
+        b"X-Request-Id: 1\r\n",
     ),
 ]
 _GRPC: Final = [
@@ -45,6 +48,7 @@ _FRAMES: Final = [
 _HEADERS: Final = [b"\x82\x86\x84", b"\x40", b"\x3f\xe1\x1f", b"\x20", b"\xbe", b"\x7f\x80", b"\x88\x25\xa8\x49\xe9"]
 WORDS: Final[dict[str, list[bytes]]] = {
     "http": [*_HTTP, *_JSON],
+    "heads": _HTTP,
     "v2": _JSON,
     "v1": _JSON,
     "feedback": _JSON,

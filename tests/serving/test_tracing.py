@@ -14,7 +14,7 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tests.serving.certificates import Authority
-from tests.serving.harness import IRIS, Server, table, until
+from tests.serving.harness import IRIS, PATIENCE_SECONDS, Server, table, until
 from tests.serving.oip import messages
 from tests.serving.receiver import Receiver, running_receiver
 
@@ -112,6 +112,19 @@ def test_a_sampled_trace_goes_on_with_the_request_its_wait_and_its_run(
     assert {"service.name": "scores", "team": "a"}.items() <= attributes(group.resource).items()
 
 
+def test_requests_that_differ_in_their_trace_alone_each_go_on_with_their_own(
+    traced: Callable[..., Server], receiver: Receiver
+) -> None:
+    server = traced()
+    asked = [(f"{number:032x}", "01" if number % 3 else "00") for number in range(1, 10)]
+    for trace, flags in asked:
+        assert infer(server, traceparent=header(trace, flags), tracestate=f"vendor={trace[-1]}") == 200
+    ended(server)
+    roots = [span for span in spans(receiver) if span.kind == SERVER]
+    assert [span.trace_id.hex() for span in roots] == [trace for trace, flags in asked if flags == "01"]
+    assert all(span.trace_state == f"vendor={span.trace_id.hex()[-1]}" for span in roots)
+
+
 def test_what_is_not_sampled_leaves_no_span(traced: Callable[..., Server], receiver: Receiver) -> None:
     server = traced()
     headers = [
@@ -156,16 +169,19 @@ def test_failures_say_whose_they_are(traced: Callable[..., Server], receiver: Re
 
 
 def test_tls_shows_in_the_scheme_and_a_client_that_goes_has_no_status(
-    traced: Callable[..., Server], receiver: Receiver, tmp_path: Path
+    gated: Start, gate: Path, receiver: Receiver, tmp_path: Path
 ) -> None:
     authority = Authority("a")
     certificate, key = authority.issue(tmp_path / "tls", "server")
     context = ssl.create_default_context(cafile=authority.write(tmp_path / "ca.crt"))
-    flags = ("--convert-seconds", "0", "--tls-certificate", str(certificate), "--tls-key", str(key))
-    server = traced("forest", *flags, OTEL_BSP_SCHEDULE_DELAY="100")
-    body = json.dumps(table([IRIS[0]] * 20_000)).encode()
+    flags = ("--tls-certificate", str(certificate), "--tls-key", str(key))
+    traces = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.address, "OTEL_BSP_SCHEDULE_DELAY": "100"}
+    server = gated(*flags, **traces)
+    gate.unlink()
+    body = json.dumps(table([[1.0, 2.0]])).encode()
     fields = f"Host: x\r\ntraceparent: {header()}\r\nContent-Length: {len(body)}"
     with context.wrap_socket(server.connect(), server_hostname="127.0.0.1") as client:
+        # The model gives no answer, so that the client has gone when the span ends.
         client.sendall(f"POST /v2/models/m/infer HTTP/1.1\r\n{fields}\r\n\r\n".encode() + body)
     receiver.wait_for(lambda: bool(receiver.taken))
     (request,) = [span for span in spans(receiver) if span.kind == SERVER]
@@ -189,10 +205,14 @@ def test_grpc_metadata_carries_a_trace_too(traced: Callable[..., Server], receiv
             response_deserializer=messages["ModelInferResponse"].FromString,
         )
         for flags in ("01", "00"):
-            call(tensor, timeout=60, metadata=[("traceparent", header(flags=flags)), ("tracestate", "vendor=1")])
+            call(
+                tensor,
+                timeout=PATIENCE_SECONDS,
+                metadata=[("traceparent", header(flags=flags)), ("tracestate", "vendor=1")],
+            )
         tensor.model_version = "8"
         with pytest.raises(grpc.RpcError):
-            call(tensor, timeout=60, metadata=[("traceparent", header())])
+            call(tensor, timeout=PATIENCE_SECONDS, metadata=[("traceparent", header())])
     ended(server)
     right, wrong = [span for span in spans(receiver) if span.kind == SERVER]
     assert right.name == wrong.name == "inference.GRPCInferenceService/ModelInfer"
@@ -208,17 +228,14 @@ def test_a_receiver_that_does_not_answer_delays_nobody_and_what_is_lost_is_count
 ) -> None:
     receiver.open.clear()
     sizes = {"OTEL_BSP_MAX_QUEUE_SIZE": "30", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "3"}
-    server = traced(OTEL_EXPORTER_OTLP_TIMEOUT="60", **sizes)
+    # The sender waits for longer than anything here does.
+    server = traced(OTEL_EXPORTER_OTLP_TIMEOUT="1000", **sizes)
     assert infer(server, traceparent=header()) == 200
-    receiver.wait_for(lambda: receiver.tried == 1)
-    began = time.monotonic()
+    receiver.wait_for(lambda: receiver.tried >= 1)
     for _ in range(100):
         assert infer(server, traceparent=header()) == 200
-    assert time.monotonic() - began < 30
     assert server.metrics()["fairlead_trace_spans_dropped_total"] == 303 - 30
-    began = time.monotonic()
     ended(server)
-    assert time.monotonic() - began < 30
     assert any("30 spans of traces are lost" in line["message"] for line in server.lines)
 
 

@@ -10,7 +10,7 @@ import httptools
 
 from fairlead_serving.http.connection import Connection
 from fairlead_serving.http.messages import Head
-from fairlead_serving.http.parsing import RequestParser
+from fairlead_serving.http.reading import RequestReader
 
 if TYPE_CHECKING:
     from fairlead_serving.asgi.exchange import Exchange, Scope
@@ -37,7 +37,7 @@ class RoutedHead(Head):
         self.query = b""
 
 
-class RoutedParser(RequestParser):
+class RoutedParser(RequestReader):
     """Keeps the whole header of each request."""
 
     __slots__ = ()
@@ -60,6 +60,7 @@ class RoutedParser(RequestParser):
         if isinstance(head, RoutedHead):
             path, head.query = _split(head.target)
             head.path = None if _owns(path) else path
+            head.alike = head.path is None
 
 
 class RoutedConnection(Connection):

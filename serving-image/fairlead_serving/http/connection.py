@@ -8,7 +8,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final, cast
 
 from fairlead_serving.http.messages import CONTINUE, Request, Response, frame, frame_plain
-from fairlead_serving.http.parsing import RequestParser
+from fairlead_serving.http.reading import MORE, RequestReader
 from fairlead_serving.listening.sockets import find_dead_peers
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Connection(asyncio.Protocol):
         self.peer = ""
         self._transport: asyncio.Transport | None = None
         self._queue: deque[Request] = deque()
-        self._parser = RequestParser(self._queue, server.max_body, server.heads, server.service.room)
+        self._parser = RequestReader(self._queue, server.max_body, server.heads, server.service.room)
         self._until = float("inf")
         self._touched = 0.0
         # An answer is being worked on; the client does not read; our last answer has been given; its last byte came.
@@ -82,7 +82,7 @@ class Connection(asyncio.Protocol):
         if request is None:
             self._parser.feed(data, now)
             self._serve()
-        else:
+        elif request is not MORE:
             response = self._server.answer(request, self)
             if response is None:
                 self._busy = True

@@ -82,7 +82,7 @@ class HttpCall(Call):
 
     def trace_context(self) -> tuple[bytes, bytes]:
         """Return what the client sent."""
-        return self._request.head.trace
+        return self._request.trace
 
     def told(self, *, gone: bool) -> Told:
         """Say what the request was."""
@@ -137,10 +137,10 @@ class V1Call(HttpCall):
             raise NotReadyError(message)
         return v1.decode_request(self._body(), loaded.model.inputs, loaded.model.outputs)
 
-    def encode(self, request: InferRequest, outputs: Part) -> Response:  # noqa: ARG002  as the base says
+    def encode(self, request: InferRequest, outputs: Part) -> Response:
         """Write the predictions."""
-        return self._compressed(Response(200, v1.encode_response(outputs.tensors)))
+        return self._compressed(Response(200, v1.encode_response(request, outputs.tensors)))
 
-    def encode_fallback(self, request: InferRequest, outputs: Part) -> Response:  # noqa: ARG002  as the base says
+    def encode_fallback(self, request: InferRequest, outputs: Part) -> Response:
         """Write predictions of the fallback, which V1 can say only in a header."""
-        return self._compressed(Response(200, v1.encode_response(outputs.tensors), JSON, _FALLBACK))
+        return self._compressed(Response(200, v1.encode_response(request, outputs.tensors), JSON, _FALLBACK))

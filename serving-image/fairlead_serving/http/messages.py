@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 JSON: Final = "application/json"
 _encoder: Final = msgspec.json.Encoder()
 _STATUS_LINES: Final = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
-# What came as `traceparent` and `tracestate`.
 NO_TRACE: Final = (b"", b"")
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -26,12 +25,14 @@ class Head:
 
     `old` is HTTP/1.0, `json_size` the binary extension's header. `simple` is whether the body's size is told by its
     Content-Length alone, the answer has one too, and the connection goes on as it is. `call` is the kind of inference
-    request, None for any other, once it is `routed`.
+    request, None for any other, once it is `routed`. `alike` is whether requests that differ in values which change
+    each time, such as a trace's, may share one, too: nobody will read the whole head.
     """
 
     __slots__ = (
         "accept",
         "accept_encoding",
+        "alike",
         "call",
         "encoding",
         "json_size",
@@ -41,7 +42,6 @@ class Head:
         "routed",
         "simple",
         "target",
-        "trace",
     )
 
     def __init__(self) -> None:
@@ -57,18 +57,20 @@ class Head:
         self.simple = True
         self.routed = False
         self.call: type[HttpCall] | None = None
-        self.trace = NO_TRACE
+        self.alike = True
 
 
 class Request(msgspec.Struct, gc=False):
     """One HTTP request. `problem` is set instead of a body when it was refused while it came in.
 
-    `charge` is there for large ones only, and lives as long as they do.
+    `trace` is what came as `traceparent` and `tracestate`. `charge` is there for large ones only, and lives as long as
+    they do.
     """
 
     head: Head
     body: bytes
     arrived: float
+    trace: tuple[bytes, bytes] = NO_TRACE
     problem: Response | None = None
     charge: Charge | None = None
 

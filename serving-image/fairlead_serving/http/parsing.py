@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
+from io import BytesIO
 from typing import Final
 
 import httptools
 
+from fairlead_serving.http.heads import MAX_DIGITS
 from fairlead_serving.http.messages import NO_TRACE, Head, Request, error_response
 from fairlead_serving.room import LARGE_BYTES, NO_ROOM, Charge, Room
 
 MAX_HEADER_BYTES: Final = 32 * 1024
-_MAX_DIGITS: Final = 18
 _COLON_AND_NEWLINE: Final = 4
 _WATCHED: Final = frozenset(
     (
@@ -27,31 +28,6 @@ _WATCHED: Final = frozenset(
         b"transfer-encoding",
     )
 )
-_END: Final = b"\r\n\r\n"
-_MOST_HEADS: Final = 512
-_LONGEST_HEAD: Final = 2048
-
-
-class KnownHeads(dict[bytes, tuple[Head, int]]):
-    """Heads that have been parsed, by their bytes, each with the size of the body behind it.
-
-    A client's requests differ in their bodies, hardly in what stands before. What was valid once is so the next time.
-    """
-
-    def learn(self, data: bytes, request: Request) -> None:
-        """Remember the head of a request that came as this, whole and alone."""
-        if request.head.trace is not NO_TRACE:
-            # It is another one each time.
-            return
-        size = len(request.body)
-        raw = data[: len(data) - size]
-        if len(raw) > _LONGEST_HEAD or not raw.endswith(_END) or raw.find(_END) != len(raw) - len(_END):
-            return
-        if len(self) >= _MOST_HEADS:
-            self.clear()
-        self[raw] = (request.head, size)
-
-
 _LATER: Final = ("Retry-After", "1")
 
 
@@ -75,7 +51,6 @@ class RequestParser:
         "_has_host",
         "_head",
         "_header_bytes",
-        "_heads",
         "_max_body",
         "_more",
         "_now",
@@ -83,6 +58,7 @@ class RequestParser:
         "_queue",
         "_room",
         "_size",
+        "_trace",
         "began",
         "broken",
         "expects",
@@ -90,17 +66,17 @@ class RequestParser:
         "partial",
     )
 
-    def __init__(self, queue: deque[Request], max_body: int, heads: KnownHeads, room: Room | None = None) -> None:
+    def __init__(self, queue: deque[Request], max_body: int, room: Room | None = None) -> None:
         self._parser = httptools.HttpRequestParser(self)
         self._queue = queue
-        self._heads = heads
         self._max_body = max_body
         self._now = 0.0
         self._head = Head()
+        self._trace = NO_TRACE
         self._room = room or Room()
         self._charge: Charge | None = None  # of a large body
         self._body = b""
-        self._more: bytearray | None = None
+        self._more: BytesIO | None = None
         self._size = 0
         self._header_bytes = 0
         self._has_host = False
@@ -110,25 +86,8 @@ class RequestParser:
         self.in_header = False
         self.partial = False
 
-    def known(self, data: bytes, now: float) -> Request | None:
-        """Return the request if this is one, whole and alone, with a head that has been parsed before."""
-        end = data.find(_END) + 4
-        found = self._heads.get(data[:end])
-        if found is None or len(data) != end + found[1] or self.partial:
-            return None
-        return Request(found[0], data[end:], now)
-
     def feed(self, data: bytes, now: float) -> None:
         """Parse what has come in at a time of the caller's clock."""
-        if self.partial:
-            self._parse(data, now)
-            return
-        queue, before = self._queue, len(self._queue)
-        self._parse(data, now)
-        if len(queue) == before + 1 and queue[-1].problem is None and self._head.simple:
-            self._heads.learn(data, queue[-1])
-
-    def _parse(self, data: bytes, now: float) -> None:
         self._now = now
         rest: bytes | memoryview = data
         while rest:
@@ -155,15 +114,16 @@ class RequestParser:
         head = Head()
         head.target = self._head.target
         if head.target:
-            head.method = self._parser.get_method()
+            head.method = self._head.method or self._parser.get_method()
         self.broken = True
         self.partial = self.in_header = self.expects = False
         self._body, self._more, self._charge = b"", None, None
-        self._queue.append(Request(head, b"", self._now, error_response(status, message, *headers)))
+        self._queue.append(Request(head, b"", self._now, problem=error_response(status, message, *headers)))
 
     def on_message_begin(self) -> None:
         """Start a request; called by httptools, as all that follow."""
         self._head = Head()
+        self._trace = NO_TRACE
         self._header_bytes = self._size = 0
         self._has_host = False
         self.began = self._now
@@ -199,14 +159,7 @@ class RequestParser:
     def on_body(self, body: bytes) -> None:
         """Take a piece of the body."""
         self.expects = False
-        # Many small pieces must not take much more room than they bring.
-        if not self._size:
-            self._body = body
-        else:
-            if self._more is None:
-                self._more = bytearray(self._body)
-            self._more += body
-        self._size += len(body)
+        self._add(body)
         if self._size > self._max_body:
             self._stop(413, self._too_large())
         if self._size > LARGE_BYTES:
@@ -214,14 +167,28 @@ class RequestParser:
 
     def on_message_complete(self) -> None:
         """Put the whole request into the queue."""
-        body = b""
-        if self._size:
-            body = self._body if self._more is None else bytes(self._more)
-            self._body, self._more = b"", None
         self.partial = self.expects = False
-        self._queue.append(Request(self._head, body, self._now))
+        self._queue.append(Request(self._head, self._whole(), self._now, self._trace))
         if self._charge is not None:
             self._queue[-1].charge, self._charge = self._charge, None
+
+    def _add(self, piece: bytes) -> None:
+        """Keep a piece of a body. Many small pieces must not take much more room than they bring."""
+        if not self._size:
+            self._body = piece
+        else:
+            if self._more is None:
+                self._more = BytesIO()
+                self._more.write(self._body)
+                self._body = b""
+            self._more.write(piece)
+        self._size += len(piece)
+
+    def _whole(self) -> bytes:
+        """Return all pieces as one, and keep them no longer."""
+        body = self._body if self._more is None else self._more.getvalue()
+        self._body, self._more, self._size = b"", None, 0
+        return body
 
     def _hold(self, size: int) -> None:
         """Count a piece of a large body, which is refused where there is no room for it."""
@@ -265,16 +232,16 @@ class RequestParser:
 
     def _note_trace(self, name: bytes, value: bytes) -> None:
         """Keep where the client says that the request belongs in a trace. Two parents make none that is valid."""
-        parent, state = self._head.trace
+        parent, state = self._trace
         if name == b"traceparent":
-            self._head.trace = (parent + value, state)
+            self._trace = (parent + value, state)
         else:
-            self._head.trace = (parent, state + b"," + value if state else value)
+            self._trace = (parent, state + b"," + value if state else value)
 
     def _announced(self, length: bytes) -> None:
         """Refuse a body that would be too large, or for which there is no room, before it comes."""
         # httptools has seen to it that these are digits only.
-        if len(length) > _MAX_DIGITS or int(length) > self._max_body:
+        if len(length) > MAX_DIGITS or int(length) > self._max_body:
             self._stop(413, self._too_large())
         if int(length) > LARGE_BYTES and not self._room.fits(int(length)):
             self._stop(503, NO_ROOM, _LATER)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from fairlead_serving.errors import LoadError
 from fairlead_serving.http.connection import Connection
-from fairlead_serving.http.parsing import KnownHeads
+from fairlead_serving.http.heads import KnownHeads
 from fairlead_serving.http.router import Router
 from fairlead_serving.listening.listener import Listener
 from fairlead_serving.protocol.v2response import ResponseWriter
@@ -29,7 +29,7 @@ class HttpServer(Listener):
         """Prepare. Must be called on the event loop."""
         super().__init__(dataplane, metrics, service, limits)
         self._router = Router(dataplane, metrics, service.feedback)
-        self.heads = KnownHeads()
+        self.heads = KnownHeads(limits.max_body)
         self.writer = ResponseWriter(dataplane.identity.model, dataplane.identity.version)
 
     async def take_routes(self, model: Model) -> None:

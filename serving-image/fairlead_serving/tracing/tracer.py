@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, cast
 
-from fairlead_serving.tracing.context import read
+from fairlead_serving.tracing.context import declines, read
 from fairlead_serving.tracing.sampling import ID_BITS, sampling
 from fairlead_serving.tracing.trace import Finished, Trace
 
@@ -57,6 +57,8 @@ class Tracer:
 
     def begin(self, headers: tuple[bytes, bytes]) -> Trace | None:
         """Return a request's place in a trace by its `traceparent` and `tracestate`, None where it is not sampled."""
+        if self._by_parent and declines(headers[0]):
+            return None
         parent = None if headers == NO_HEADERS else read(*headers)
         if parent is None:
             low = random.getrandbits(ID_BITS)

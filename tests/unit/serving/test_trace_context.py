@@ -8,7 +8,7 @@ import pytest
 
 from fairlead_serving.metrics.counters import Metrics
 from fairlead_serving.tracing import tracer
-from fairlead_serving.tracing.context import Parent, read
+from fairlead_serving.tracing.context import Parent, declines, read
 from fairlead_serving.tracing.sampling import sampling
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -44,6 +44,29 @@ def test_a_parent_is_read_as_the_w3c_says(header: str, *, sampled: bool | None) 
     parent = read(header.encode(), b"vendor=1")
     wanted = None if sampled is None else Parent(int(TRACE, 16), int(SPAN, 16), sampled, b"vendor=1")
     assert parent == wanted
+    # The quick look knows the first version only.
+    assert declines(header.encode()) == (sampled is False)
+
+
+@pytest.mark.parametrize(
+    ("header", "declined"),
+    [
+        (f"00-{TRACE}-{SPAN}-02", True),
+        (f"00-{TRACE}-{SPAN}-fe", True),
+        (f"00-{TRACE}-{SPAN}-0f", False),
+        (f"01-{TRACE}-{SPAN}-00", False),
+        (f"00-{'0' * 32}-{SPAN}-00", False),
+        (f"00-{TRACE}-{'0' * 16}-00", False),
+        (f"00-{TRACE}-{SPAN}-0G", False),
+        (f"00-{TRACE.upper()}-{SPAN}-00", False),
+        (f"00-{TRACE}-{SPAN}-000", False),
+        (f"00{TRACE}-{SPAN}--00", False),
+    ],
+)
+def test_what_declines_in_a_word_is_read_as_such(header: str, *, declined: bool) -> None:
+    parent = read(header.encode(), b"")
+    assert declines(header.encode()) == declined
+    assert not declined or (parent is not None and not parent.sampled)
 
 
 @pytest.mark.parametrize(
