@@ -110,7 +110,9 @@ class Service:
         self._metrics = metrics
         self.feedback = feedback
         self._notes = notes
-        self.engine = Engine(loop, dataplane.run, self._deliver, limits)
+        # How many requests are in flight is published when one has to wait or the model runs: should that be the end
+        # of this worker, they have failed.
+        self.engine = Engine(loop, dataplane.run, self._deliver, limits, metrics.publish)
         self._codec = ThreadPoolExecutor(1, "codec")
         self._limits = limits
         self.room = Room(limits.max_bytes)
@@ -126,7 +128,7 @@ class Service:
 
     def start(self, call: Call) -> Any | None:
         """Take a call. Returns the answer where it is an error to be seen at once, else None."""
-        self._metrics.started()
+        self._metrics.in_flight += 1
         if self._notes is not None:
             self._notes.begin(call)
         if call.size > _SMALL_BYTES or self._dataplane.slow_to_bind:
@@ -254,8 +256,7 @@ class Service:
 
     def _deliver_small(self, calls: Iterable[tuple[Call, Part]]) -> None:
         """Answer all requests of a run that went well: what is done for most requests, so that it should be little."""
-        seconds, answers = [], []
-        now = time.perf_counter
+        answers = []
         for call, part in calls:
             if call.over:
                 continue
@@ -268,10 +269,10 @@ class Service:
                 self._answer(call, *self._unwritable(call, error))
                 continue
             call.over = True
-            seconds.append(now() - call.arrived)
             answers.append((call, response))
         # Before anybody has an answer: a scrape of another worker, or a signal to this one, may come right after it.
-        self._metrics.succeeded(seconds)
+        now = time.perf_counter()
+        self._metrics.succeeded([now - call.arrived for call, _ in answers])
         for call, response in answers:
             call.answer(response)
 

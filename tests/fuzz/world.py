@@ -139,7 +139,7 @@ class World:
     async def _settle(self) -> None:
         await asyncio.sleep(0)
         for _ in range(_TURNS):
-            if not self.metrics._in_flight:
+            if not self.metrics.in_flight:
                 break
             await asyncio.sleep(0)
         else:
@@ -173,5 +173,5 @@ class World:
             self.settle()
         wire.protocol.connection_lost(None)
         self.settle()
-        assert not self.metrics._in_flight, "a request outlives its connection"
+        assert not self.metrics.in_flight, "a request outlives its connection"
         assert self.engine.joins, "a client has brought it about that requests are joined no more"

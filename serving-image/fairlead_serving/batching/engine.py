@@ -53,16 +53,24 @@ class Limits(NamedTuple):
 class Engine:
     """The one executor of a process. All methods but the run itself belong to the event loop."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, run: Run, deliver: Deliver, limits: Limits) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        run: Run,
+        deliver: Deliver,
+        limits: Limits,
+        taken: Callable[[], None] = lambda: None,
+    ) -> None:
         """Prepare to run a model.
 
         `run` computes the wanted outputs of a feed and raises RequestError only. `deliver` is given each run when it is
-        over, on the loop.
+        over, on the loop. `taken` is called when a request has to wait, and before each run.
         """
         self.cost = RunCost()
         # Whether requests may be joined: true once the model has shown that its rows are independent.
         self.joins = False
         self._deliver_to = deliver
+        self._taken = taken
         self._loop = loop
         self._run = run
         self._target = limits.target
@@ -115,6 +123,7 @@ class Engine:
         job.queued = time.perf_counter()
         if waits:
             queue.push(job)
+            self._taken()
         else:
             job.state = Job.FRESH
             self._fresh.append(job)
@@ -177,7 +186,7 @@ class Engine:
         fresh = self._fresh
         if fresh and not self._queue.jobs:
             key = fresh[0].key
-            alike = len(fresh) == 1 or (key is not None and all(job.key == key for job in fresh))
+            alike = len(fresh) == 1 or (key is not None and [job.key for job in fresh].count(key) == len(fresh))
             if alike and (len(fresh) == 1 or self._fresh_rows <= self._most_rows()):
                 self._fresh = []
                 self._fresh_rows = 0
@@ -193,6 +202,7 @@ class Engine:
         batch = self._take()
         if not batch:
             return
+        self._taken()
         predicted = self.cost.seconds(sum([job.rows for job in batch]) if len(batch) > 1 else batch[0].rows)
         if self.cost.known and predicted <= _QUICK_SECONDS:
             # Runs on the loop are many and alike, so that an eighth of them tells as much.

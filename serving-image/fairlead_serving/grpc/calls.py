@@ -15,7 +15,7 @@ from fairlead_serving.errors import (
     readable,
 )
 from fairlead_serving.grpc import health, messages, status, wire
-from fairlead_serving.grpc.codec import check_model
+from fairlead_serving.grpc.codec import PREFIX_BYTES, check_model, prefixed
 from fairlead_serving.grpc.status import Failure
 from fairlead_serving.protocol.compression import MOST_INFLATION, WORTHWHILE_BYTES, compress, inflate
 from fairlead_serving.service import Call
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 SERVICE: Final = b"/inference.GRPCInferenceService/"
 _TIMEOUT: Final = re.compile(rb"^(\d{1,8})([HMSmun])$")
 _UNITS: Final = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
-_PREFIX_BYTES: Final = 5
 # The parameter `fallback` with the value true.
 _FALLBACK: Final = wire.write(4, wire.write_text(1, "fallback") + wire.write(2, wire.write_truth(1, value=True)))
 _PLAIN: Final = ("", "identity")
@@ -58,13 +57,6 @@ class Route(NamedTuple):
     trace: tuple[bytes, bytes] = (b"", b"")
     status: int = 200
     failure: Failure | None = None
-
-
-class Answer(NamedTuple):
-    """A message with its prefix, ready for the wire."""
-
-    body: bytes
-    gzip: bool
 
 
 def route_of(head: Head) -> Route:
@@ -96,22 +88,22 @@ def route_of(head: Head) -> Route:
 
 def message_of(body: bytes, encoding: str, limit: int) -> bytes:
     """Return the one message in a request's body. Raises RequestError."""
-    size = int.from_bytes(body[1:_PREFIX_BYTES], "big")
-    if len(body) < _PREFIX_BYTES or len(body) != _PREFIX_BYTES + size:
+    size = int.from_bytes(body[1:PREFIX_BYTES], "big")
+    if len(body) < PREFIX_BYTES or len(body) != PREFIX_BYTES + size:
         raise InvalidRequestError(at="", problem="the body is not one whole message")
     if not body[0]:
-        return body[_PREFIX_BYTES:]
+        return body[PREFIX_BYTES:]
     if encoding in _PLAIN or body[0] != 1:
         raise InvalidRequestError(at="", problem="the message is compressed, but grpc-encoding does not say how")
-    return inflate(body[_PREFIX_BYTES:], encoding, limit)
+    return inflate(body[PREFIX_BYTES:], encoding, limit)
 
 
-def framed(message: bytes, *, gzip: bool) -> Answer:
-    """Return a message with its prefix, compressed if that is wanted and worthwhile."""
-    gzip = gzip and len(message) >= WORTHWHILE_BYTES
-    if gzip:
-        message = compress(message, "gzip")
-    return Answer((b"\x01" if gzip else b"\x00") + len(message).to_bytes(4, "big") + message, gzip)
+def compressed(body: bytes) -> bytes:
+    """Return a body that has not been compressed as one that is, if that is worthwhile."""
+    if len(body) < WORTHWHILE_BYTES:
+        return body
+    message = compress(body[PREFIX_BYTES:], "gzip")
+    return b"\x01" + len(message).to_bytes(4, "big") + message
 
 
 def failure_of(error: RequestError) -> Failure:
@@ -136,11 +128,11 @@ class InferCall(Call):
 
     def encode(self, request: InferRequest, outputs: Part) -> Any:
         """Write the answer."""
-        return self._framed(self._codec.encode(request, outputs))
+        return self._sent(self._codec.encode(request, outputs))
 
     def encode_fallback(self, request: InferRequest, outputs: Part) -> Any:
         """Write an answer of the fallback: another field of the message, in which order does not matter."""
-        return self._framed(self._codec.encode(request, outputs) + _FALLBACK)
+        return self._sent(prefixed(self._codec.encode(request, outputs)[PREFIX_BYTES:] + _FALLBACK))
 
     def told(self, *, gone: bool) -> Told:
         """Say what the request was."""
@@ -158,8 +150,8 @@ class InferCall(Call):
         """Return the message in what was received. Raises RequestError."""
 
     @abstractmethod
-    def _framed(self, message: bytes) -> Any:
-        """Return a message as it is sent."""
+    def _sent(self, body: bytes) -> bytes:
+        """Return an answer's body, one message with its prefix, as it is sent."""
 
 
 class GrpcCall(InferCall):
@@ -183,28 +175,35 @@ class GrpcCall(InferCall):
         route: Route = self._stream.route
         return route.trace
 
+    def decode(self) -> InferRequest:
+        """Read the message, most often one of a known form. Raises RequestError."""
+        return self._codec.recall(self._body) or super().decode()
+
+    def encode(self, request: InferRequest, outputs: Part) -> bytes:
+        """Write the answer, compressed if the request was."""
+        body = self._codec.encode(request, outputs)
+        return compressed(body) if self._stream.route.gzip else body
+
     def _taken(self, body: bytes) -> bytes:
         return message_of(body, self._stream.route.encoding, self._max_body)
 
-    def _framed(self, message: bytes) -> Answer:
-        """Frame a message; compressed if the request was."""
-        route: Route = self._stream.route
-        return framed(message, gzip=route.gzip)
+    def _sent(self, body: bytes) -> bytes:
+        return compressed(body) if self._stream.route.gzip else body
 
-    def answer(self, response: Answer | Failure) -> None:
+    def answer(self, response: bytes | Failure) -> None:
         """Send the answer over the stream."""
         if self.timer is not None:
             self.timer.cancel()
         respond(self._stream, response)
 
 
-def respond(stream: Stream, response: Answer | Failure) -> None:
-    """Send an answer over its stream."""
-    if isinstance(response, Failure):
-        stream.connection.answer(stream, status.failed(stream.id, response))
+def respond(stream: Stream, response: bytes | Failure) -> None:
+    """Send an answer over its stream: a message with its prefix, or a status that tells a failure."""
+    if isinstance(response, bytes):
+        head = status.GZIP_HEAD if response[0] else status.HEAD
+        stream.connection.answer(stream, head, response, status.TAIL)
     else:
-        head = status.head(stream.id, gzip=response.gzip)
-        stream.connection.answer(stream, head, response.body, status.tail(stream.id))
+        stream.connection.answer(stream, status.failed(response))
 
 
 def _model_ready(dataplane: Dataplane, message: bytes) -> bytes:

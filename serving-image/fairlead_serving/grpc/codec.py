@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from fairlead_serving.grpc.messages import ModelRequest
     from fairlead_serving.outputs import Outputs, OutputsForm, Part
     from fairlead_serving.protocol.v2 import RawOutputs
-    from fairlead_serving.tensors import Tensor
+    from fairlead_serving.tensors import Array, Tensor
 
 _MOST: Final = 256
 _LONGEST: Final = 1024
@@ -29,22 +29,97 @@ _INPUTS, _CONTENTS, _RAW_INPUTS = 5, 5, 7
 _ID, _OUTPUTS, _RAW_OUTPUTS = 3, 5, 6
 # Whole numbers up to this take one byte where they are typed; class labels seldom are larger.
 _ONE_BYTE: Final = 127
+# Of answers that are written at once, before they are asked for.
+_MOST_BYTES: Final = 256 * 1024
+
+PREFIX_BYTES: Final = 5
+"""Before each message in a body: whether it is compressed, and its length."""
+
+
+def prefixed(message: bytes) -> bytes:
+    """Return a message that is not compressed as the body of a request or an answer."""
+    return b"\x00" + len(message).to_bytes(4, "big") + message
 
 
 class _Known(NamedTuple):
-    """A message that has been read: what stands before and after its numbers, and what it asked for."""
+    """A body that has been read: what stands before and after its numbers, where, and what it asked for."""
 
     before: bytes
     after: bytes
+    numbers: slice
     form: Form
     raw: RawOutputs | None
 
 
-class _Column(NamedTuple):
-    """All values of an output as they go into messages; `itemsize` is the bytes of each."""
+class _Run:
+    """The outputs of one run as they go into answers.
 
-    bytes: bytes
-    itemsize: int
+    `fixed` is whether these have the same size for all requests of as many rows. `bodies` are the answers for all the
+    run's rows, by how many rows each has.
+    """
+
+    __slots__ = ("bodies", "fixed", "outputs", "raw", "rows")
+
+    def __init__(self, outputs: Outputs | None, *, raw: bool) -> None:
+        self.outputs = outputs
+        self.raw = raw
+        self.rows = 0
+        self.fixed = False
+        self.bodies: dict[int, list[bytes]] = {}
+        if outputs is not None and outputs.plain:
+            self.rows = len(outputs.tensors[0].array)
+            self.fixed = raw or all(map(_has_fixed_size, outputs.tensors, outputs.values))
+
+
+class _Layout:
+    """An answer with so many rows: what stands in it beside the numbers, and where these go."""
+
+    def __init__(self, identity: Identity, outputs: Outputs, rows: int, *, raw: bool) -> None:
+        texts, kinds, head = [], [], messages.named(identity.model, identity.version)
+        for tensor, (_, _, tail), width in zip(outputs.tensors, outputs.form, outputs.widths, strict=True):
+            about = messages.described(tensor.name, tensor.datatype, (rows, *(tail or ())))
+            as_is = raw or tensor.datatype in _FIXED
+            kind = np.dtype((tensor.array.dtype.newbyteorder("<") if as_is else np.uint8, (rows * width,)))
+            kinds.append(kind)
+            if raw:
+                head += wire.write(_OUTPUTS, about)
+                texts.append(wire.prefix(_RAW_OUTPUTS, kind.itemsize))
+            else:
+                values = wire.prefix(contents.field_of(tensor.datatype), kind.itemsize)
+                about += wire.prefix(_CONTENTS, len(values) + kind.itemsize) + values
+                texts.append(wire.prefix(_OUTPUTS, len(about) + kind.itemsize) + about)
+        texts[0] = head + texts[0]
+        size = sum(map(len, texts)) + sum([kind.itemsize for kind in kinds])
+        texts[0] = b"\x00" + size.to_bytes(4, "big") + texts[0]
+        self.size = size + PREFIX_BYTES
+        self._texts, self._kinds = texts, kinds
+        # Small answers are written as rows of a table, all of a run at once.
+        self._template: Array | None = None
+        if self.size <= _MOST_BYTES:
+            columns = [(f"text{i}", f"V{len(text)}") for i, text in enumerate(texts)]
+            numbers = [(f"values{i}", kind) for i, kind in enumerate(kinds)]
+            fields = [each for pair in zip(columns, numbers, strict=True) for each in pair]
+            self._template = np.zeros(1, np.dtype(fields))
+            for (name, _), text in zip(columns, texts, strict=True):
+                self._template[name] = np.void(text)
+
+    def write(self, arrays: Sequence[Array], count: int) -> list[bytes]:
+        """Return the bodies of so many answers, which take equally many rows of the outputs each, one after another."""
+        template = self._template
+        if template is None or count * self.size > _MOST_BYTES:
+            arrays = [array.reshape(count, -1) for array in arrays]
+            return [self._write([array[place] for array in arrays]) for place in range(count)]
+        table = template.repeat(count)
+        for place, array in enumerate(arrays):
+            table[f"values{place}"] = array.reshape(count, -1)
+        size, data = self.size, table.tobytes()
+        return [data[at : at + size] for at in range(0, len(data), size)]
+
+    def _write(self, arrays: Sequence[Array]) -> bytes:
+        pieces: list[bytes] = []
+        for text, kind, array in zip(self._texts, self._kinds, arrays, strict=True):
+            pieces += (text, array.astype(kind.base, copy=False).tobytes())
+        return b"".join(pieces)
 
 
 class InferCodec:
@@ -54,39 +129,48 @@ class InferCodec:
         """Start knowing no message."""
         self._dataplane = dataplane
         self._known: dict[int, _Known] = {}
-        self._texts: dict[tuple[OutputsForm, int, bool], list[bytes]] = {}
+        self._layouts: dict[tuple[OutputsForm, int, bool], _Layout] = {}
         # The run whose answers were written last, most often the one of the next answer.
-        self._last: tuple[Outputs | None, bool, list[_Column] | None] = (None, False, None)
+        self._last = _Run(None, raw=False)
 
-    def decode(self, data: bytes) -> InferRequest:
+    def recall(self, body: bytes) -> InferRequest | None:
+        """Read a request's body, prefix and all, that differs in nothing but its numbers from one before it."""
+        known = self._known.get(len(body))
+        if known is not None:
+            before, after, numbers, form, raw = known
+            if body.startswith(before) and body.endswith(after):
+                # All sizes stand in what is the same, so that what lies between is as many numbers as before.
+                return InferRequest([], None, None, None, raw, Rows(form, body[numbers], form.rows))
+        return None
+
+    def decode(self, message: bytes) -> InferRequest:
         """Read a request. Raises InvalidRequestError, and NotFoundError for another model or version than ours."""
-        known = self._known.get(len(data))
-        if known is not None and data.startswith(known.before) and data.endswith(known.after):
-            # All sizes stand in what is the same, so that what lies between is as many numbers as before.
-            numbers = data[len(known.before) : len(data) - len(known.after)]
-            return InferRequest([], None, None, None, known.raw, Rows(known.form, numbers, known.form.rows))
-        model, request = messages.decode_infer(data)
+        model, request = messages.decode_infer(message)
         check_model(model, self._dataplane.identity)
-        self._learn(data, request)
+        self._learn(message, request)
         return request
 
     def encode(self, request: InferRequest, part: Part) -> bytes:
-        """Write a response: raw if the request was, or if a type has no other way; else with typed values."""
+        """Return the body of an answer: raw if the request was, or if a type has no other way; else typed values."""
         outputs, start, raw = part.outputs, part.start, request.raw_outputs is not None
-        columns = self._columns_of(outputs, raw=raw)
-        if columns is None:
+        run = self._last
+        if run.outputs is not outputs or run.raw != raw:
+            run = self._last = _Run(outputs, raw=raw)
+        if not run.fixed:
             name, version, _ = self._dataplane.identity
-            return messages.encode_infer(name, version, request, part.tensors)
-        rows = len(outputs.tensors[0].array) if part.stop is None else part.stop - start
-        pieces: list[bytes] = []
-        for text, width, data in zip(self._text_of(outputs, rows, raw=raw), outputs.widths, columns, strict=True):
-            size = width * data.itemsize
-            pieces += (text, data.bytes[start * size : (start + rows) * size])
-        if request.id:
-            pieces.append(wire.write_text(_ID, request.id))
-        return b"".join(pieces)
+            return prefixed(messages.encode_infer(name, version, request, part.tensors))
+        rows = run.rows if part.stop is None else part.stop - start
+        bodies = run.bodies.get(rows)
+        if bodies is None:
+            bodies = run.bodies[rows] = self._bodies(outputs, rows, raw=raw)
+        if bodies and not start % rows:
+            body = bodies[start // rows]
+        else:
+            arrays = [tensor.array[start : start + rows] for tensor in outputs.tensors]
+            body = self._layout(outputs, rows, raw=raw).write(arrays, 1)[0]
+        return prefixed(body[PREFIX_BYTES:] + wire.write_text(_ID, request.id)) if request.id else body
 
-    def _learn(self, data: bytes, request: InferRequest) -> None:
+    def _learn(self, message: bytes, request: InferRequest) -> None:
         """Remember a message with nothing but one tensor, of a form that the model has taken before."""
         if len(request.inputs) != 1 or request.id or request.outputs or request.parameters:
             return
@@ -94,60 +178,39 @@ class InferCodec:
         form = self._dataplane.forms.get((name, datatype, array.shape))
         if form is None or datatype not in _FIXED:
             return
-        place = _numbers(data, datatype)
-        if place is None or len(data) - (place[1] - place[0]) > _LONGEST:
+        place = _numbers(message, datatype)
+        if place is None or len(message) - (place[1] - place[0]) > _LONGEST:
             return
         if len(self._known) >= _MOST:
             self._known.clear()
         form = Form(name, datatype, form.shape, ("bytes", form.key))
-        self._known[len(data)] = _Known(data[: place[0]], data[place[1] :], form, request.raw_outputs)
+        body = prefixed(message)
+        start, end = place[0] + PREFIX_BYTES, place[1] + PREFIX_BYTES
+        self._known[len(body)] = _Known(body[:start], body[end:], slice(start, end), form, request.raw_outputs)
 
-    def _columns_of(self, outputs: Outputs, *, raw: bool) -> list[_Column] | None:
-        """Return all values of each output as they go into messages, or None where they have no fixed size there."""
-        known, was_raw, columns = self._last
-        if known is outputs and was_raw == raw:
-            return columns
-        columns = None
-        if outputs.plain:
-            found = [
-                _column(tensor, values, raw=raw) for tensor, values in zip(outputs.tensors, outputs.values, strict=True)
-            ]
-            columns = [column for column in found if column is not None]
-            columns = columns if len(columns) == len(found) else None
-        self._last = (outputs, raw, columns)
-        return columns
+    def _bodies(self, outputs: Outputs, rows: int, *, raw: bool) -> list[bytes]:
+        """Write all answers with so many rows of a run at once; none where they are too much to lie about."""
+        layout = self._layout(outputs, rows, raw=raw)
+        count = len(outputs.tensors[0].array) // rows
+        if count * layout.size > _MOST_BYTES:
+            return []
+        return layout.write([tensor.array[: count * rows] for tensor in outputs.tensors], count)
 
-    def _text_of(self, outputs: Outputs, rows: int, *, raw: bool) -> list[bytes]:
-        """Return what stands before the values of each output."""
+    def _layout(self, outputs: Outputs, rows: int, *, raw: bool) -> _Layout:
         key = (outputs.form, rows, raw)
-        texts = self._texts.get(key)
-        if texts is None:
-            name, version, _ = self._dataplane.identity
-            texts, head = [], messages.named(name, version)
-            for tensor, (_, _, tail), width in zip(outputs.tensors, outputs.form, outputs.widths, strict=True):
-                about = messages.described(tensor.name, tensor.datatype, (rows, *(tail or ())))
-                if raw:
-                    head += wire.write(_OUTPUTS, about)
-                    texts.append(wire.prefix(_RAW_OUTPUTS, rows * width * tensor.array.itemsize))
-                else:
-                    size = rows * width * (tensor.array.itemsize if tensor.datatype in _FIXED else 1)
-                    values = wire.prefix(contents.field_of(tensor.datatype), size)
-                    about += wire.prefix(_CONTENTS, len(values) + size) + values
-                    texts.append(wire.prefix(_OUTPUTS, len(about) + size) + about)
-            texts[0] = head + texts[0]
-            if len(self._texts) >= _MOST:
-                self._texts.clear()
-            self._texts[key] = texts
-        return texts
+        layout = self._layouts.get(key)
+        if layout is None:
+            if len(self._layouts) >= _MOST:
+                self._layouts.clear()
+            layout = self._layouts[key] = _Layout(self._dataplane.identity, outputs, rows, raw=raw)
+        return layout
 
 
-def _column(tensor: Tensor, values: Sequence[int | float], *, raw: bool) -> _Column | None:
-    array = tensor.array
-    if raw or tensor.datatype in _FIXED:
-        return _Column(array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes(), array.itemsize)
-    if array.dtype.kind == "f" or not 0 <= min(values) <= max(values) <= _ONE_BYTE:
-        return None
-    return _Column(bytes(array.astype(np.uint8)), 1)
+def _has_fixed_size(tensor: Tensor, values: Sequence[int | float]) -> bool:
+    """Tell whether each typed value of an output takes as many bytes."""
+    if tensor.datatype in _FIXED:
+        return True
+    return tensor.array.dtype.kind != "f" and 0 <= min(values) <= max(values) <= _ONE_BYTE
 
 
 def check_model(model: ModelRequest, identity: Identity) -> None:

@@ -13,7 +13,7 @@ import grpc.aio
 from fairlead_serving.errors import LoadError, RequestError
 from fairlead_serving.grpc import status
 from fairlead_serving.grpc.calls import METHODS, SERVICE, InferCall, Method, failure_of
-from fairlead_serving.grpc.codec import InferCodec
+from fairlead_serving.grpc.codec import PREFIX_BYTES, InferCodec
 from fairlead_serving.grpc.status import Failure
 
 if TYPE_CHECKING:
@@ -51,8 +51,8 @@ class ReferenceCall(InferCall):
     def _taken(self, body: bytes) -> bytes:
         return body
 
-    def _framed(self, message: bytes) -> bytes:
-        return message
+    def _sent(self, body: bytes) -> bytes:
+        return body[PREFIX_BYTES:]
 
 
 class ReferenceServer:

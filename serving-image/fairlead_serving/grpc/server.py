@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, cast
 
 from fairlead_serving.errors import RequestError
 from fairlead_serving.grpc import status
-from fairlead_serving.grpc.calls import GrpcCall, Route, failure_of, framed, message_of, respond, route_of
-from fairlead_serving.grpc.codec import InferCodec
+from fairlead_serving.grpc.calls import GrpcCall, Route, failure_of, message_of, respond, route_of
+from fairlead_serving.grpc.codec import InferCodec, prefixed
 from fairlead_serving.grpc.status import Failure
 from fairlead_serving.http2.connection import Connection
 from fairlead_serving.listening.listener import Listener
@@ -41,20 +41,20 @@ class GrpcServer(Listener):
         """Take a whole request."""
         route: Route = stream.route
         body = stream.take_body()
-        if route.status != 200:  # noqa: PLR2004  no gRPC
-            stream.connection.answer(stream, *status.no_grpc(stream.id, route.status))
+        if route.inference and route.failure is None:
+            self._infer(stream, body)
+        elif route.status != 200:  # noqa: PLR2004  no gRPC
+            stream.connection.answer(stream, *status.no_grpc(route.status))
         elif route.failure is not None:
             self._count_refused(stream)
             respond(stream, route.failure)
-        elif route.inference:
-            self._infer(stream, body)
         elif route.method is not None:
             try:
                 message = route.method(self.dataplane, message_of(body, route.encoding, self.max_body))
             except RequestError as error:
                 respond(stream, failure_of(error))
             else:
-                respond(stream, framed(message, gzip=False))
+                respond(stream, prefixed(message))
 
     def refuse(self, stream: Stream, http_status: int, reason: str) -> None:
         """Answer a request that does not come in whole."""

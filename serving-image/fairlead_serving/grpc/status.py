@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 from urllib.parse import quote
 
 from fairlead_serving.http2 import frames, hpack
+from fairlead_serving.http2.frames import Frame
 
 OK: Final = 0
 INVALID_ARGUMENT: Final = 3
@@ -36,9 +37,10 @@ _KNOWN_ENCODINGS: Final = hpack.literal(b"grpc-accept-encoding", b"identity,gzip
 _TEXT: Final = hpack.literal(b"content-type", b"text/plain")
 _NO_GRPC: Final = b"This port speaks gRPC.\n"
 _WHOLE: Final = frames.END_HEADERS | frames.END_STREAM
-# Length, type and flags of the two frames that nearly all answers have.
-_HEAD_BEGINS: Final = frames.frame(frames.HEADERS, frames.END_HEADERS, 0, _HEAD)[:5]
-_TAIL_BEGINS: Final = frames.frame(frames.HEADERS, _WHOLE, 0, _TAIL)[:5]
+# What stands before and behind a message; GZIP_HEAD where it is compressed.
+HEAD: Final = frames.prepared(frames.HEADERS, frames.END_HEADERS, _HEAD)
+GZIP_HEAD: Final = frames.prepared(frames.HEADERS, frames.END_HEADERS, _GZIP_HEAD)
+TAIL: Final = frames.prepared(frames.HEADERS, _WHOLE, _TAIL)
 
 
 class Failure(NamedTuple):
@@ -58,19 +60,7 @@ def code_of(status: int) -> int:
     return _BY_HTTP.get(status, INVALID_ARGUMENT if status in _CLIENT_ERRORS else INTERNAL)
 
 
-def head(stream: int, *, gzip: bool = False) -> bytes:
-    """Return the frame before a message."""
-    if gzip:
-        return frames.frame(frames.HEADERS, frames.END_HEADERS, stream, _GZIP_HEAD)
-    return _HEAD_BEGINS + stream.to_bytes(4, "big") + _HEAD
-
-
-def tail(stream: int) -> bytes:
-    """Return the frame behind a message."""
-    return _TAIL_BEGINS + stream.to_bytes(4, "big") + _TAIL
-
-
-def failed(stream: int, failure: Failure) -> bytes:
+def failed(failure: Failure) -> Frame:
     """Return an answer that consists of a status only."""
     block = _HEAD + hpack.literal(b"grpc-status", b"%d" % failure.code)
     block += hpack.literal(b"grpc-message", quote(failure.text[:MAX_MESSAGE], safe=_PLAIN).encode())
@@ -78,10 +68,10 @@ def failed(stream: int, failure: Failure) -> bytes:
         block += _KNOWN_ENCODINGS
     if failure.retry_after is not None:
         block += hpack.literal(b"grpc-retry-pushback-ms", b"%d" % (1000 * failure.retry_after))
-    return frames.frame(frames.HEADERS, _WHOLE, stream, block)
+    return frames.prepared(frames.HEADERS, _WHOLE, block)
 
 
-def no_grpc(stream: int, http: int) -> tuple[bytes, bytes, bytes]:
+def no_grpc(http: int) -> tuple[Frame, bytes, Frame]:
     """Return the answer to what is no gRPC at all: head, body and tail."""
-    head = frames.frame(frames.HEADERS, frames.END_HEADERS, stream, hpack.status(http) + _TEXT)
-    return head, _NO_GRPC, frames.frame(frames.DATA, frames.END_STREAM, stream)
+    head = frames.prepared(frames.HEADERS, frames.END_HEADERS, hpack.status(http) + _TEXT)
+    return head, _NO_GRPC, frames.prepared(frames.DATA, frames.END_STREAM)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from typing import Final
+from typing import Final, NamedTuple
 
 PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 # Length (its upper 16 bits and its lower 8), type, flags, stream.
@@ -59,10 +59,26 @@ class StreamFault(Exception):  # noqa: N818  the RFC's "stream error"
         self.code = code
 
 
+class Frame(NamedTuple):
+    """A frame that goes out on many streams: what stands before and behind the stream's number."""
+
+    begin: bytes
+    payload: bytes
+
+    def on(self, stream: int) -> bytes:
+        """Return it as bytes."""
+        return self.begin + stream.to_bytes(4, "big") + self.payload
+
+
 def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
     """Return a frame as bytes."""
     size = len(payload)
     return HEADER.pack(size >> 8, size & 0xFF, kind, flags, stream) + payload
+
+
+def prepared(kind: int, flags: int, payload: bytes = b"") -> Frame:
+    """Return a frame for any stream."""
+    return Frame(frame(kind, flags, 0, payload)[: -4 - len(payload)], payload)
 
 
 def settings(values: dict[int, int]) -> bytes:

@@ -27,10 +27,11 @@ class Intake(Session):
     def on_data(self, number: int, payload: bytes, *, padded: int, last: bool) -> None:
         """Take a piece of a request's body."""
         size = len(payload) + padded
-        if self.incoming.window - size > LOW_WINDOW:
-            self.incoming.window -= size
+        incoming = self.incoming
+        if incoming.window - size > LOW_WINDOW:
+            incoming.window -= size
         else:
-            self.write(self.incoming.took(size))
+            self.write(incoming.took(size))
         stream = self.streams.get(number)
         if stream is None or stream.whole:
             self._check_opened(number, "DATA")
@@ -40,7 +41,10 @@ class Intake(Session):
         stream.receive -= size
         if stream.receive < 0:
             raise StreamFault(number, frames.FLOW_CONTROL_ERROR)
-        stream.add(payload)
+        if stream.size:
+            stream.add(payload)
+        else:
+            stream.body, stream.size = payload, size - padded
         stream.touched = self.touched
         if stream.size > self.app.max_body:
             self.app.refuse(stream, 413, f"the message is larger than {self.app.max_body} bytes")
@@ -67,7 +71,7 @@ class Intake(Session):
         if len(self.streams) >= MAX_STREAMS or self.outgoing.full:
             self.strike()
             raise StreamFault(number, frames.REFUSED_STREAM)
-        stream = Stream(number, self, route, length, self.touched)
+        stream = Stream(number, self, route, length, self.touched, self.outgoing.first_window)
         self.streams[number] = stream
         if last:
             self._complete(stream)

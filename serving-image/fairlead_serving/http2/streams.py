@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
 
 from fairlead_serving.http2 import frames
 
 if TYPE_CHECKING:
     import asyncio
 
+    from fairlead_serving.http2.frames import Frame
     from fairlead_serving.http2.session import Session
 
 # What streams may hold beyond their first windows, all of a connection together, if more than one wants it.
@@ -20,44 +24,37 @@ _MAX_HELD: Final = 64 * 1024 * 1024
 # Of the whole connection. Streams have windows of their own, so this one is never what holds them up.
 CONNECTION_WINDOW: Final = 16 * 1024 * 1024
 LOW_WINDOW: Final = CONNECTION_WINDOW // 2
+# All of a DATA frame but its stream and its payload.
+_BEGIN: Final = struct.Struct(">HBBB")
 
 
-class Stream:
+class Stream(msgspec.Struct, eq=False):
     """One request and its answer.
 
-    `route` is what the application made of its headers, `whole` whether all of the request is here, `state` is for the
-    application's own use.
+    `route` is what the application made of its headers, `length` their Content-Length, `touched` when it last moved.
+    `send` and `receive` are its windows. `whole` is whether all of the request is here, `body` what has come of it,
+    and `state` is for the application's own use.
     """
 
-    __slots__ = (
-        "_body", "_more", "connection", "granted", "id", "length", "pending", "receive", "route", "send", "size",
-        "state", "touched", "whole",
-    )  # fmt: skip
-
-    def __init__(self, number: int, connection: Session, route: Any, length: int | None, now: float) -> None:
-        self.id = number
-        self.connection = connection
-        self.route = route
-        self.length = length
-        self.touched = now
-        self.state: Any = None
-        self.whole = False
-        self.size = 0
-        self.receive = frames.FIRST_WINDOW
-        self.send = connection.outgoing.first_window
-        self.granted = 0
-        self.pending: Pending | None = None
-        self._body = b""
-        self._more: bytearray | None = None
+    id: int
+    connection: Session
+    route: Any
+    length: int | None
+    touched: float
+    send: int
+    receive: int = frames.FIRST_WINDOW
+    whole: bool = False
+    size: int = 0
+    body: bytes | bytearray = b""
+    state: Any = None
+    granted: int = 0
+    pending: Pending | None = None
 
     def add(self, data: bytes) -> None:
-        """Take a piece of the body. Many small ones must not take much more room than they bring."""
-        if not self.size:
-            self._body = data
-        else:
-            if self._more is None:
-                self._more = bytearray(self._body)
-            self._more += data
+        """Take a further piece of the body. Many small ones must not take much more room than they bring."""
+        if isinstance(self.body, bytes):
+            self.body = bytearray(self.body)
+        self.body += data
         self.size += len(data)
 
     def widen(self, more: int) -> None:
@@ -70,8 +67,7 @@ class Stream:
 
     def take_body(self) -> bytes:
         """Return the body and forget it."""
-        body = self._body if self._more is None else bytes(self._more)
-        self._body, self._more = b"", None
+        body, self.body = bytes(self.body), b""
         return body
 
 
@@ -138,19 +134,18 @@ class Incoming:
 
 
 class Outgoing:
-    """Sends answers as far as the peer's windows and its reading allow, those that are `waiting` in turns."""
+    """Sends answers as far as the peer's windows and its reading allow, those that are `waiting` in turns.
+
+    It is `full` when the peer should read its answers before it asks for more.
+    """
 
     def __init__(self) -> None:
         self.window = frames.FIRST_WINDOW
         self.first_window = frames.FIRST_WINDOW
         self._held = 0
         self._stuck = False
+        self.full = False
         self.waiting: dict[int, Stream] = {}
-
-    @property
-    def full(self) -> bool:
-        """Whether the peer should read its answers before it asks for more."""
-        return self._held > _MAX_HELD
 
     def hold(self, *, stuck: bool) -> None:
         """Note whether the peer reads too slowly; writing itself may bring that about."""
@@ -173,21 +168,24 @@ class Outgoing:
             if stream.send > frames.MAX_WINDOW:
                 raise frames.ConnectionFault(frames.FLOW_CONTROL_ERROR, "a stream's window is too large")
 
-    def send(self, transport: asyncio.Transport, stream: Stream, head: bytes, body: bytes, tail: bytes) -> bool:
-        """Send an answer, and return whether all of it could be sent now. Head and tail are whole frames."""
+    def send(self, transport: asyncio.Transport, stream: Stream, head: Frame, body: bytes, tail: Frame | None) -> bool:
+        """Send an answer, and return whether all of it could be sent now. Without a tail it has no body either."""
+        if tail is None:
+            transport.write(head.on(stream.id))
+            return True
         size = len(body)
         if size <= frames.MAX_FRAME_BYTES and size <= self.window and size <= stream.send and not self.waiting:
             self.window -= size
             stream.send -= size
-            if size:
-                between = frames.HEADER.pack(size >> 8, size & 0xFF, frames.DATA, 0, stream.id)
-                transport.write(b"".join((head, between, body, tail)))
-            else:
-                transport.write(head + tail)
+            number = stream.id.to_bytes(4, "big")
+            data = _BEGIN.pack(size >> 8, size & 0xFF, frames.DATA, 0)
+            transport.write(
+                b"".join((head.begin, number, head.payload, data, number, body, tail.begin, number, tail.payload))
+            )
             return True
-        transport.write(head)
-        stream.pending = Pending(body, tail)
-        self._held += size
+        transport.write(head.on(stream.id))
+        stream.pending = Pending(body, tail.on(stream.id))
+        self._hold(size)
         self.waiting[stream.id] = stream
         return False
 
@@ -206,9 +204,13 @@ class Outgoing:
     def forget(self, stream: Stream) -> None:
         """Drop what is left of a stream's answer."""
         if stream.pending is not None:
-            self._held -= len(stream.pending.body)
+            self._hold(-len(stream.pending.body))
             stream.pending = None
             del self.waiting[stream.id]
+
+    def _hold(self, more: int) -> None:
+        self._held += more
+        self.full = self._held > _MAX_HELD
 
     def _send_some(self, transport: asyncio.Transport, stream: Stream) -> bool:
         pending = stream.pending

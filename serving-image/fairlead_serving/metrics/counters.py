@@ -59,7 +59,8 @@ class Metrics:
         self._slot = self.board.slot(worker)
         self._classes: dict[object, int] = {}
         self._next_sample = 0.0
-        self._in_flight = 0
+        # Inference requests being answered. Whoever changes it sees to it that it is published before it matters.
+        self.in_flight = 0
         self._drops = threading.Lock()
 
     def begun(self) -> None:
@@ -75,22 +76,21 @@ class Metrics:
         for label in (classes or ())[: at.MAX_CLASSES]:
             self.board.label(label)
 
-    def started(self) -> None:
-        """Count an inference request that is being answered from now on."""
-        self._in_flight += 1
-        self._slot[at.IN_FLIGHT] = self._in_flight
+    def publish(self) -> None:
+        """Let the supervisor and the other workers see how many requests are in flight."""
+        self._slot[at.IN_FLIGHT] = self.in_flight
 
     def ended(self, outcome: str, seconds: float) -> None:
-        """Count the end of a request that `started`."""
-        self._in_flight -= 1
-        self._slot[at.IN_FLIGHT] = self._in_flight
+        """Count the end of a request that was in flight."""
+        self.in_flight -= 1
+        self.publish()
         self.finished(outcome, seconds)
 
     def succeeded(self, durations: Sequence[float]) -> None:
-        """Count the end of requests that `started` and were answered, after so many seconds each."""
+        """Count the end of requests that were in flight and were answered, after so many seconds each."""
         slot = self._slot
-        self._in_flight -= len(durations)
-        slot[at.IN_FLIGHT] = self._in_flight
+        self.in_flight -= len(durations)
+        slot[at.IN_FLIGHT] = self.in_flight
         slot[_SUCCESS] += len(durations)
         slot[_SECONDS_SUM_AT] += sum(durations)
         if durations:

@@ -65,6 +65,7 @@ class Exposition(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """Yield all families; called by prometheus_client."""
+        self._metrics.publish()
         totals = self._board.totals()
         yield from self._request_families(totals)
         yield from self._connection_families(totals)

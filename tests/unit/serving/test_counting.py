@@ -106,8 +106,9 @@ def test_workers_are_added_up_and_what_a_dead_one_left_is_kept_and_settled() -> 
         own.begun()
         own.loaded("sha256:x", "onnx", (), 3)
         for _ in range(3):
-            own.started()
+            own.in_flight += 1
             own.connection_opened()
+        own.publish()
         own.ended("success", 0.004)
         own.connection_closed()
         own.predicted(Outputs([tensor_of("y", np.array(["b", "a"], dtype=object))]))

@@ -26,8 +26,8 @@ from fairlead_serving.grpc.calls import failure_of
 from fairlead_serving.http2.hpack import Decoder
 from fairlead_serving.protocol.v2 import InferRequest, RawOutputs
 from fairlead_serving.tensors import NUMPY_TYPES, Tensor
+from tests.serving.contents import CONTENTS
 from tests.serving.identity import raw
-from tests.serving.oip import CONTENTS
 from tests.serving.oip import messages as theirs
 
 calm = settings(deadline=None, max_examples=40, suppress_health_check=list(HealthCheck))
@@ -173,7 +173,7 @@ def test_damage_is_only_ever_the_clients_fault(changes: list[tuple[int, int]]) -
     ],
 )
 def test_errors_become_statuses(error: RequestError, code: bytes, more: dict[bytes, bytes]) -> None:
-    answer = status.failed(1, failure_of(error))
+    answer = status.failed(failure_of(error)).on(1)
     found = dict(Decoder(10_000).decode(answer[9:]))
     assert found.pop(b":status") == b"200"
     assert found.pop(b"content-type") == b"application/grpc"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 
 from fairlead_serving.dataplane import Dataplane, Identity
 from fairlead_serving.errors import NotFoundError
-from fairlead_serving.grpc.codec import InferCodec
+from fairlead_serving.grpc.codec import PREFIX_BYTES, InferCodec, prefixed
 from fairlead_serving.grpc.messages import encode_infer
 from fairlead_serving.outputs import Outputs, Part, split
 from fairlead_serving.protocol.v2 import InferRequest, RawOutputs
@@ -46,9 +47,10 @@ def test_known_messages_are_read_as_unknown_ones(data: st.DataObject, datatype: 
     shape = data.draw(hnp.array_shapes(max_dims=3, max_side=4))
     first, second = (data.draw(hnp.arrays(NUMPY_TYPES[datatype], shape)) for _ in range(2))
     reader = codec(first, datatype)
+    assert reader.recall(prefixed(request(first, datatype, is_raw=is_raw))) is None
     unknown = reader.decode(request(first, datatype, is_raw=is_raw))
-    assert unknown.rows is None
-    known = reader.decode(request(second, datatype, is_raw=is_raw))
+    known = reader.recall(prefixed(request(second, datatype, is_raw=is_raw)))
+    assert known is not None
     assert known.rows is not None
     assert known.raw_outputs == unknown.raw_outputs
     found = known.rows.tensor()
@@ -76,24 +78,29 @@ ONES = np.ones((1, 4), np.float32)
 def test_other_messages_are_not_taken_for_known_ones(other: bytes) -> None:
     reader = codec(ONES)
     reader.decode(request(ONES))
-    assert reader.decode(request(ONES)).rows is not None
-    assert reader.decode(other).rows is None
+    known = prefixed(request(ONES))
+    assert reader.recall(known) is not None
+    assert reader.recall(prefixed(other)) is None
+    assert reader.recall(b"\x01" + known[1:]) is None, "compressed"
+    assert reader.recall(known + b"\x00") is None
+    assert reader.recall(known[:-1]) is None
 
 
 def test_a_message_for_another_model_is_never_known() -> None:
     reader = codec(ONES)
     reader.decode(request(ONES))
     for _ in range(2):
+        assert reader.recall(prefixed(request(ONES, model_name="n"))) is None
         with pytest.raises(NotFoundError):
             reader.decode(request(ONES, model_name="n"))
 
 
 @st.composite
 def outputs(draw: st.DrawFn) -> list[Tensor]:
-    found = []
+    found, rows = [], draw(st.integers(3, 12))
     for number in range(draw(st.integers(1, 3))):
         datatype = draw(st.sampled_from([name for name in NUMPY_TYPES if name not in ("BYTES", "BF16")]))
-        shape = (3, *draw(hnp.array_shapes(min_dims=0, max_dims=2, max_side=3)))
+        shape = (rows, *draw(hnp.array_shapes(min_dims=0, max_dims=2, max_side=3)))
         small = st.integers(0, 1) if draw(st.booleans()) else None
         found.append(Tensor(f"y{number}", datatype, draw(hnp.arrays(NUMPY_TYPES[datatype], shape, elements=small))))
     return found
@@ -108,10 +115,15 @@ def test_answers_are_written_as_the_thorough_way_does(
 ) -> None:
     asked = InferRequest([], id=request_id, raw_outputs=RAW if is_raw else None)
     writer = codec(ONES)
-    parts = [Part(Outputs(tensors)), *(split(tensors, [1, 2]) or ())]
+    rows = len(tensors[0].array)
+    sizes = [[1] * rows, [1, rows - 1], [2] * (rows // 2) + [1] * (rows % 2), [1, 2] * (rows // 3) + [1] * (rows % 3)]
+    parts = [Part(Outputs(tensors)), *chain.from_iterable(split(tensors, each) or () for each in sizes)]
     for part in parts:
         wanted = theirs["ModelInferResponse"].FromString(encode_infer("m", "1", asked, part.tensors))
-        written = theirs["ModelInferResponse"].FromString(writer.encode(asked, part))
+        body = writer.encode(asked, part)
+        message = body[PREFIX_BYTES:]
+        assert body == prefixed(message)
+        written = theirs["ModelInferResponse"].FromString(message)
         assert written.SerializeToString(deterministic=True) == wanted.SerializeToString(deterministic=True)
 
 
@@ -130,6 +142,6 @@ def test_answers_are_written_as_the_thorough_way_does(
 def test_what_has_no_fixed_size_is_written_all_the_same(tensor: Tensor, raw_outputs: RawOutputs | None) -> None:
     asked = InferRequest([], raw_outputs=raw_outputs)
     wanted = encode_infer("m", "1", asked, [tensor])
-    written = codec(ONES).encode(asked, Part(Outputs([tensor])))
+    written = codec(ONES).encode(asked, Part(Outputs([tensor])))[PREFIX_BYTES:]
     answers = [theirs["ModelInferResponse"].FromString(each) for each in (written, wanted)]
     assert answers[0] == answers[1]

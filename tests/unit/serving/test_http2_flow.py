@@ -6,10 +6,20 @@ from typing import Any, cast
 
 import pytest
 
-from fairlead_serving.http2.frames import FIRST_WINDOW, MAX_WINDOW, ConnectionFault, StreamFault
+from fairlead_serving.http2.frames import (
+    END_STREAM,
+    FIRST_WINDOW,
+    HEADERS,
+    MAX_WINDOW,
+    ConnectionFault,
+    Frame,
+    StreamFault,
+    prepared,
+)
 from fairlead_serving.http2.streams import CONNECTION_WINDOW, Incoming, Outgoing, Stream
 
 MIB = 1 << 20
+HEAD = prepared(HEADERS, 0, b"[head]")
 
 
 class Wire:
@@ -28,7 +38,11 @@ class Peer:
 
 
 def stream(number: int, peer: Peer | None = None) -> Stream:
-    return Stream(number, cast("Any", peer or Peer()), None, None, 0.0)
+    return Stream(number, cast("Any", peer or Peer()), None, None, 0.0, FIRST_WINDOW)
+
+
+def tail(name: str) -> Frame:
+    return prepared(HEADERS, END_STREAM, f"[tail {name}]".encode())
 
 
 def used_up(incoming: Incoming, each: Stream) -> bytes:
@@ -65,15 +79,15 @@ def test_answers_that_wait_take_turns() -> None:
     transport = cast("Any", wire)
     peer.outgoing.window = 0
     first, second = stream(1, peer), stream(3, peer)
-    assert not peer.outgoing.send(transport, first, b"", bytes(40_000), b"[1]")
-    assert not peer.outgoing.send(transport, second, b"", b"x", b"[2]")
+    assert not peer.outgoing.send(transport, first, HEAD, bytes(40_000), tail("1"))
+    assert not peer.outgoing.send(transport, second, HEAD, b"x", tail("2"))
     assert peer.outgoing.flush(transport) == []
     peer.outgoing.widen(MIB)
     peer.outgoing.hold(stuck=True)
     assert peer.outgoing.flush(transport) == []
     peer.outgoing.hold(stuck=False)
     assert peer.outgoing.flush(transport) == [second, first]
-    assert wire.written.index(b"[2]") < wire.written.index(b"[1]")
+    assert wire.written.index(b"[tail 2]") < wire.written.index(b"[tail 1]")
     assert peer.outgoing.window == MIB - 40_001
 
 
@@ -82,7 +96,7 @@ def test_a_peer_that_reads_nothing_is_full() -> None:
     streams = [stream(number, peer) for number in range(1, 7, 2)]
     for each in streams:
         assert not peer.outgoing.full
-        peer.outgoing.send(transport, each, b"", bytes(30 * MIB), b"")
+        peer.outgoing.send(transport, each, HEAD, bytes(30 * MIB), tail(""))
     assert peer.outgoing.full
     peer.outgoing.forget(streams[0])
     peer.outgoing.forget(streams[0])
@@ -95,7 +109,7 @@ def test_windows_follow_the_settings_and_may_become_negative() -> None:
     each.send = 10
     peer.outgoing.resize(FIRST_WINDOW - 20, [each])
     assert each.send == -10
-    assert not peer.outgoing.send(cast("Any", wire), each, b"", b"abc", b"")
+    assert not peer.outgoing.send(cast("Any", wire), each, HEAD, b"abc", tail(""))
     assert peer.outgoing.flush(cast("Any", wire)) == []
     each.widen(13)
     assert peer.outgoing.flush(cast("Any", wire)) == [each]
