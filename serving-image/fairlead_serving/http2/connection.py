@@ -10,6 +10,7 @@ from fairlead_serving.http2 import frames
 from fairlead_serving.http2.frames import ConnectionFault
 from fairlead_serving.http2.intake import MAX_STREAMS, Intake
 from fairlead_serving.http2.reader import MAX_BLOCK_BYTES, FrameReader
+from fairlead_serving.http2.session import WELCOME_SECONDS
 from fairlead_serving.http2.streams import CONNECTION_WINDOW
 from fairlead_serving.listening.sockets import find_dead_peers
 
@@ -35,6 +36,8 @@ class Connection(Intake, asyncio.Protocol):
         self.peer = str(address[0]) if address else ""
         find_dead_peers(transport)
         self._until = self.app.opened(self)
+        if self.app.draining:
+            self._stays = time.perf_counter() + WELCOME_SECONDS
         self._transport.write(_GREETING)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  asyncio's signature

@@ -7,7 +7,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from fairlead_serving.http2 import frames
-from fairlead_serving.http2.frames import ConnectionFault
+from fairlead_serving.http2.frames import ConnectionFault, Frame
 from fairlead_serving.http2.streams import Incoming, Outgoing, Stream
 
 if TYPE_CHECKING:
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 LAST_WORD: Final = b"goodbye?"
 _LINGER_SECONDS: Final = 2.0
+# While the server drains, a client that was sent away comes anew, and must not be sent away again at once: gRPC's own
+# clients try a request that meets the end of its connection on one more connection only.
+WELCOME_SECONDS: Final = 1.0
 # Frames that cost us something and bring nothing: so many more than useful ones are borne.
 _MAX_STRIKES: Final = 1000
 _WORTH: Final = 2
@@ -47,10 +50,11 @@ class Session:
         self._transport: asyncio.Transport | None = None
         self._strikes = 0
         self._until = float("inf")
+        self._stays = 0.0
         self._client_done = False
 
-    def answer(self, stream: Stream, head: bytes, body: bytes = b"", tail: bytes = b"") -> None:
-        """Send an answer: whole frames before and behind, and the body between them, which may be none.
+    def answer(self, stream: Stream, head: Frame, body: bytes = b"", tail: Frame | None = None) -> None:
+        """Send an answer: one frame, or one before and one behind the body.
 
         If the request is not whole yet, the rest of it is not wanted any more.
         """
@@ -61,7 +65,7 @@ class Session:
             self.write(self.incoming.release(stream))
         if self.outgoing.send(transport, stream, head, body, tail):
             self._answered(stream)
-            if not self.streams:
+            if not self.streams and (self.leaving or self._client_done):
                 self.settle()
         else:
             self.flush()
@@ -140,12 +144,15 @@ class Session:
     def _answered(self, stream: Stream) -> None:
         """Forget a stream whose answer is out."""
         self.streams.pop(stream.id, None)
+        # It and what the application keeps there know each other: apart, they go without the garbage collector.
+        stream.state = None
         if self._strikes:
             self._strikes = max(0, self._strikes - _WORTH)
         if not stream.whole:
             self.cut.append(stream.id)
             self.write(frames.rst_stream(stream.id, frames.NO_ERROR))
-        if not self.leaving and (self.app.draining or self.touched > self._until):
+        now = self.touched
+        if not self.leaving and (now > self._until or (self.app.draining and now > self._stays)):
             self.retire()
 
     def _end(self) -> None:
