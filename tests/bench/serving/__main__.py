@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tests.bench.serving import clients, document, lineup, measure
+from tests.bench.serving import clients, counting, document, lineup, measure
 from tests.bench.serving.cells import SEED, blocks
 from tests.bench.serving.store import Store
 from tests.cluster.cache import locked
@@ -30,6 +30,8 @@ def main() -> int:
         from tests.bench.serving.drain import end  # noqa: PLC0415  brings scikit-learn, whose threads would be counted
 
         return end(arguments.times, arguments.workers, grpc=arguments.grpc)
+    if arguments.what == "counting":
+        return counting.main(arguments.rounds)
     peers = {name: peer for name, peer in lineup.ALL.items() if not arguments.only or name in arguments.only}
     store = Store.of_code(arguments.seconds)
     began = time.monotonic()
@@ -103,6 +105,9 @@ def parse() -> argparse.Namespace:
     drains.add_argument("--workers", type=int, default=1)
     drains.add_argument("--grpc", action="store_true")
     drains.set_defaults(what="drain")
+    costs = kinds.add_parser("counting", help="what the metrics cost")
+    costs.add_argument("--rounds", type=int, default=30)
+    costs.set_defaults(what="counting")
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.models = ["lr"]

@@ -46,13 +46,14 @@ class Wrk:
         self._script = folder / "post.lua"
         self._core = core
 
-    def run(self, url: str, body: bytes, connections: int, seconds: float) -> Load:
-        """Load a server. Raises LoadError unless all answers are 2xx."""
+    def run(self, url: str, body: bytes, connections: int, seconds: float, *, warm: bool = True) -> Load:
+        """Load a server, by default for a moment before that counts. Raises LoadError unless all answers are 2xx."""
         self._script.write_text(_LUA % body.decode())
         # wrk takes whole seconds only.
         options = ["-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--latency", "-s", str(self._script)]
         command = ["wrk", *options, url]
-        pinned(self._core, ["timeout", "--preserve-status", "--signal=INT", f"{WARM_SECONDS:g}", *command])
+        if warm:
+            pinned(self._core, ["timeout", "--preserve-status", "--signal=INT", f"{WARM_SECONDS:g}", *command])
         return parse_wrk(pinned(self._core, command))
 
 

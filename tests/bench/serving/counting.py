@@ -1,0 +1,79 @@
+"""What counting costs: the CPU time of a request with metrics and without them, by turns."""
+
+from __future__ import annotations
+
+import os
+import random
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+from tests.bench.serving import lineup, machine
+from tests.bench.serving.cells import SEED
+from tests.bench.serving.clients import Wrk
+from tests.peers import Model, Running, model
+from tests.peers.plan import Place, Plan
+
+CONNECTIONS, SECONDS = 32, 1.0
+_PROGRAM = """
+import sys
+from fairlead_serving.metrics.counters import Metrics
+for name in ("publish", "ended", "succeeded", "finished", "ran"):
+    setattr(Metrics, name, lambda *_, **__: None)
+from fairlead_serving.main import main
+sys.exit(main())
+"""
+
+
+def measure(rounds: int, say: Callable[[str], None]) -> float:
+    """Load a server that counts and one that does not, by turns; return how much more CPU time the first takes."""
+    served = model("lr")
+    client, server = machine.cores()
+    os.sched_setaffinity(0, {client})
+    chance = random.Random(SEED)  # noqa: S311  not for secrets
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fairlead-bench-")))
+        wrk = Wrk(folder, client)
+        running = {}
+        for name, peer in {"counted": lineup.ONE, "uncounted": replace(lineup.ONE, plan=_uncounted)}.items():
+            place = folder / name
+            place.mkdir()
+            running[name] = stack.enter_context(Running.start(peer, served, place, (server,)))
+            running[name].pause()
+        costs: dict[str, list[float]] = {name: [] for name in running}
+        body = lineup.ONE.form.body(served.rows[:1])
+        for number in range(rounds + 1):
+            for name in chance.sample([*running], len(running)):
+                each = running[name]
+                each.resume()
+                before = each.cpu_seconds()
+                load = wrk.run(each.url, body, CONNECTIONS, SECONDS, warm=False)
+                cost = (each.cpu_seconds() - before) / (load.rate * SECONDS)
+                each.pause()
+                # The first round is there to warm up.
+                if number:
+                    costs[name].append(1e6 * cost)
+    pairs = [with_it / without - 1 for with_it, without in zip(costs["counted"], costs["uncounted"], strict=True)]
+    for name, found in costs.items():
+        say(f"{name}: {statistics.median(found):.2f} µs of CPU time a request")
+    low, middle, high = statistics.quantiles(pairs, n=4)
+    say(
+        f"counting costs {middle:.1%} (quartiles {low:.1%} and {high:.1%} of {rounds} pairs, {CONNECTIONS} connections)"
+    )
+    return middle
+
+
+def _uncounted(python: Path, served: Model, saved: Path, place: Place) -> Plan:
+    plan = lineup.ONE.plan(python, served, saved, place)
+    at = plan.command.index("-m")
+    return replace(plan, command=[*plan.command[:at], "-c", _PROGRAM, *plan.command[at + 2 :]])
+
+
+def main(rounds: int) -> int:
+    """Measure, and say what came out."""
+    measure(rounds, lambda line: print(line, file=sys.stdout))  # noqa: T201  a benchmark speaks to the terminal
+    return 0
