@@ -102,8 +102,7 @@ def compressed(body: bytes) -> bytes:
     """Return a body that has not been compressed as one that is, if that is worthwhile."""
     if len(body) < WORTHWHILE_BYTES:
         return body
-    message = compress(body[PREFIX_BYTES:], "gzip")
-    return b"\x01" + len(message).to_bytes(4, "big") + message
+    return prefixed(compress(body[PREFIX_BYTES:], "gzip"), gzip=True)
 
 
 def failure_of(error: RequestError) -> Failure:
@@ -177,12 +176,11 @@ class GrpcCall(InferCall):
 
     def decode(self) -> InferRequest:
         """Read the message, most often one of a known form. Raises RequestError."""
-        return self._codec.recall(self._body) or super().decode()
-
-    def encode(self, request: InferRequest, outputs: Part) -> bytes:
-        """Write the answer, compressed if the request was."""
-        body = self._codec.encode(request, outputs)
-        return compressed(body) if self._stream.route.gzip else body
+        request = self._codec.recall(self._body)
+        if request is None:
+            return super().decode()
+        self._body = b""
+        return request
 
     def _taken(self, body: bytes) -> bytes:
         return message_of(body, self._stream.route.encoding, self._max_body)

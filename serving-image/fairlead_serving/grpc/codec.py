@@ -36,9 +36,13 @@ PREFIX_BYTES: Final = 5
 """Before each message in a body: whether it is compressed, and its length."""
 
 
-def prefixed(message: bytes) -> bytes:
-    """Return a message that is not compressed as the body of a request or an answer."""
-    return b"\x00" + len(message).to_bytes(4, "big") + message
+def prefixed(message: bytes, *, gzip: bool = False) -> bytes:
+    """Return a message, compressed or not, as the body of a request or an answer."""
+    return _prefix(len(message), gzip=gzip) + message
+
+
+def _prefix(size: int, *, gzip: bool = False) -> bytes:
+    return bytes((gzip,)) + size.to_bytes(4, "big")
 
 
 class _Known(NamedTuple):
@@ -90,7 +94,7 @@ class _Layout:
                 texts.append(wire.prefix(_OUTPUTS, len(about) + kind.itemsize) + about)
         texts[0] = head + texts[0]
         size = sum(map(len, texts)) + sum([kind.itemsize for kind in kinds])
-        texts[0] = b"\x00" + size.to_bytes(4, "big") + texts[0]
+        texts[0] = _prefix(size) + texts[0]
         self.size = size + PREFIX_BYTES
         self._texts, self._kinds = texts, kinds
         # Small answers are written as rows of a table, all of a run at once.
@@ -104,12 +108,10 @@ class _Layout:
                 self._template[name] = np.void(text)
 
     def write(self, arrays: Sequence[Array], count: int) -> list[bytes]:
-        """Return the bodies of so many answers, which take equally many rows of the outputs each, one after another."""
-        template = self._template
-        if template is None or count * self.size > _MOST_BYTES:
-            arrays = [array.reshape(count, -1) for array in arrays]
-            return [self._write([array[place] for array in arrays]) for place in range(count)]
-        table = template.repeat(count)
+        """Return the bodies of so many answers, one if they are large, which take as many rows of the outputs each."""
+        if self._template is None:
+            return [self._write(arrays)]
+        table = self._template.repeat(count)
         for place, array in enumerate(arrays):
             table[f"values{place}"] = array.reshape(count, -1)
         size, data = self.size, table.tobytes()
@@ -162,7 +164,7 @@ class InferCodec:
         rows = run.rows if part.stop is None else part.stop - start
         bodies = run.bodies.get(rows)
         if bodies is None:
-            bodies = run.bodies[rows] = self._bodies(outputs, rows, raw=raw)
+            bodies = run.bodies[rows] = self._bodies(outputs, rows, run.rows // rows, raw=raw)
         if bodies and not start % rows:
             body = bodies[start // rows]
         else:
@@ -188,10 +190,9 @@ class InferCodec:
         start, end = place[0] + PREFIX_BYTES, place[1] + PREFIX_BYTES
         self._known[len(body)] = _Known(body[:start], body[end:], slice(start, end), form, request.raw_outputs)
 
-    def _bodies(self, outputs: Outputs, rows: int, *, raw: bool) -> list[bytes]:
+    def _bodies(self, outputs: Outputs, rows: int, count: int, *, raw: bool) -> list[bytes]:
         """Write all answers with so many rows of a run at once; none where they are too much to lie about."""
         layout = self._layout(outputs, rows, raw=raw)
-        count = len(outputs.tensors[0].array) // rows
         if count * layout.size > _MOST_BYTES:
             return []
         return layout.write([tensor.array[: count * rows] for tensor in outputs.tensors], count)

@@ -23,7 +23,7 @@ class Asked(dict[str, str]):
         super().__init__(variables)
         self.names: set[str] = set()
 
-    def get(self, name: str, otherwise: str | None = None) -> str | None:  # type: ignore[override]
+    def get(self, name: str, otherwise: str | None = None) -> str | None:  # type: ignore[override]  # names suffice
         self.names.add(name)
         return super().get(name, otherwise)
 

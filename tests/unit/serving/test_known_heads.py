@@ -14,7 +14,7 @@ from fairlead_serving.http.heads import KnownHeads
 from fairlead_serving.http.messages import NO_TRACE, Request
 from fairlead_serving.http.reading import MORE, RequestReader
 from tests.fuzz.heads import MAX_BODY, Forgetful, cut, parse, ways
-from tests.fuzz.world import World
+from tests.fuzz.world import Wire, World
 
 PARENT = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 OTHER = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
@@ -274,12 +274,18 @@ def world() -> Iterator[World]:
     made.loop.close()
 
 
-def test_a_body_that_stalls_behind_a_known_head_is_given_up(world: World) -> None:
+def half(world: World) -> tuple[Wire, bytes, int]:
+    """Send a request that is learnt, and again all but its last byte; tell how long the first one's answer is."""
     kind = request(b"{}", path="/v2/models/m/feedback")
     wire = world.connect(world.http)
     wire.protocol.data_received(kind)
-    known = len(wire.written)
+    one = len(wire.written)
     wire.protocol.data_received(kind[:-1])
+    return wire, kind, one
+
+
+def test_a_body_that_stalls_behind_a_known_head_is_given_up(world: World) -> None:
+    wire, _, known = half(world)
     wire.protocol.sweep(0.0)
     assert len(wire.written) == known
     wire.protocol.sweep(float("inf"))
@@ -288,11 +294,7 @@ def test_a_body_that_stalls_behind_a_known_head_is_given_up(world: World) -> Non
 
 
 def test_a_body_behind_a_known_head_may_come_while_the_client_does_not_read(world: World) -> None:
-    kind = request(b"{}", path="/v2/models/m/feedback")
-    wire = world.connect(world.http)
-    wire.protocol.data_received(kind)
-    one = len(wire.written)
-    wire.protocol.data_received(kind[:-1])
+    wire, kind, one = half(world)
     wire.protocol.pause_writing()
     wire.protocol.data_received(kind[-1:] + kind[:-1])
     assert len(wire.written) == one
