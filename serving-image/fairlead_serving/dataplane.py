@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from fairlead_serving import __version__
 from fairlead_serving.errors import InvalidRequestError, ModelFailureError, NotReadyError, RequestError, readable
+from fairlead_serving.models.base import Model
 from fairlead_serving.rows import Forms, Rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fairlead_serving.models.base import Model
     from fairlead_serving.protocol.v2 import InferRequest
     from fairlead_serving.tensors import Tensor, TensorSpec
 

@@ -10,9 +10,9 @@ from fairlead_serving.errors import RequestError
 
 if TYPE_CHECKING:
     from fairlead_serving.batching.run import BatchRun
+    from fairlead_serving.call import Call
     from fairlead_serving.datalog import DataLog
     from fairlead_serving.protocol.v2 import InferRequest
-    from fairlead_serving.service import Call
     from fairlead_serving.tensors import Tensor
     from fairlead_serving.tracing.tracer import Tracer
 

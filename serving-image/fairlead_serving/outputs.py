@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from fairlead_serving.tensors import Array, Tensor
 
 if TYPE_CHECKING:
@@ -85,12 +83,15 @@ class Outputs:
         return self._form
 
 
-class Part(msgspec.Struct, gc=False):
+class Part:
     """One request's rows of a run's outputs, from `start` up to `stop`; all of them where `stop` is None."""
 
-    outputs: Outputs
-    start: int = 0
-    stop: int | None = None
+    __slots__ = ("outputs", "start", "stop")
+
+    def __init__(self, outputs: Outputs, start: int = 0, stop: int | None = None) -> None:
+        self.outputs = outputs
+        self.start = start
+        self.stop = stop
 
     @property
     def tensors(self) -> Sequence[Tensor]:

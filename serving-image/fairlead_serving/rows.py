@@ -7,7 +7,6 @@ from collections.abc import Hashable, Sequence
 from itertools import chain
 from typing import Any, Final
 
-import msgspec
 import numpy as np
 
 from fairlead_serving.errors import InvalidRequestError
@@ -55,12 +54,15 @@ class Forms(dict[FormKey, Form]):
         self[name, datatype, shape] = Form(name, datatype, shape, ("rows", name, datatype, shape[1:], tuple(wanted)))
 
 
-class Rows(msgspec.Struct, gc=False):
+class Rows:
     """The numbers of one request, or of several, in row-major order: a list, or bytes as they lie in an array."""
 
-    form: Form
-    values: list[float] | bytes
-    rows: int
+    __slots__ = ("form", "rows", "values")
+
+    def __init__(self, form: Form, values: list[float] | bytes, rows: int) -> None:
+        self.form = form
+        self.values = values
+        self.rows = rows
 
     def tensor(self) -> Tensor:
         """Return them as a tensor. Raises InvalidRequestError for a number that is too large for its datatype."""

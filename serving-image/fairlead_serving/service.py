@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from abc import ABC, abstractmethod
-from collections.abc import Hashable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from fairlead_serving.batching.engine import Engine
-from fairlead_serving.batching.queue import Job
+from fairlead_serving.call import Call
 from fairlead_serving.errors import ModelFailureError, OverloadedError, RequestError
 from fairlead_serving.room import LARGE_BYTES, Charge, NoRoomError, Room, held_by
 
@@ -30,67 +29,11 @@ if TYPE_CHECKING:
     from fairlead_serving.notes import Notes
     from fairlead_serving.outputs import Part
     from fairlead_serving.protocol.v2 import InferRequest
-    from fairlead_serving.tracing.trace import Told, Trace
 
 # What takes longer to read or write than a hop to another thread costs, by far.
 _SMALL_BYTES: Final = 32 * 1024
 _SMALL_VALUES: Final = 4096
 _CLIENT_ERRORS: Final = range(400, 500)
-
-
-class Call(Job, ABC):
-    """One inference request of a transport. `decode` and `encode` may be called in another thread than the loop's."""
-
-    decoded: InferRequest | None = None
-    outputs: Part | None = None
-    waited: float | None = None
-    over = False
-    left = False
-    # Bytes that wait to be decoded where the transport does not count them, and what counts them.
-    weight = 0
-    charge: Charge | None = None
-    # Whether the fallback answers, or is going to.
-    fallback = False
-    # Where it belongs in a trace, and why it was refused.
-    trace: Trace | None = None
-    problem: RequestError | None = None
-
-    def __init__(self, arrived: float, size: int, client: Hashable) -> None:
-        """Note when the whole request was here (`time.perf_counter`), its bytes, and whose it is, for fairness."""
-        self.arrived = arrived
-        self.size = size
-        self.client = client
-
-    def trace_context(self) -> tuple[bytes, bytes] | None:
-        """Return what the client sent as `traceparent` and `tracestate`; None where a call is never traced."""
-        return None
-
-    def told(self, *, gone: bool) -> Told:
-        """Say for its trace what the request was and, unless the client is `gone`, how it was answered."""
-        raise NotImplementedError
-
-    @abstractmethod
-    def decode(self) -> InferRequest:
-        """Read the request. Raises RequestError."""
-
-    @abstractmethod
-    def encode(self, request: InferRequest, outputs: Part) -> Any:
-        """Write the answer to a request. Raises RequestError where the protocol cannot carry it."""
-
-    def encode_fallback(self, request: InferRequest, outputs: Part) -> Any:
-        """Write an answer that says, where the protocol can, that the fallback gave it. Raises as `encode` does."""
-        return self.encode(request, outputs)
-
-    @abstractmethod
-    def refuse(self, error: RequestError) -> Any:
-        """Write the answer that tells an error."""
-
-    @abstractmethod
-    def answer(self, response: Any) -> None:
-        """Send what `encode` or `refuse` gave; on the event loop."""
-
-    def abandon(self) -> None:
-        """Give up the client of a call that has been forgotten after `Service.leave`."""
 
 
 class Service:

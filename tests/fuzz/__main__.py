@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from tests import compiled
 from tests.cluster.cache import REPOSITORY, cache_dir
 from tests.fuzz.environment import python
 from tests.fuzz.targets import TARGETS, seeds
@@ -24,6 +25,7 @@ def main() -> int:
     flags = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     flags.add_argument("target", choices=TARGETS)
     flags.add_argument("--seconds", type=int, default=60)
+    flags.add_argument("--compiled", action="store_true", help="as it is shipped, of which libFuzzer sees no branches")
     given = flags.parse_args()
     folder = cache_dir() / "fuzz-found" / given.target
     corpus, begin = folder / "corpus", folder / "seeds"
@@ -39,7 +41,8 @@ def main() -> int:
         f"-max_total_time={given.seconds}", f"-timeout={_SLOW_SECONDS}", f"-rss_limit_mb={_MEMORY_MB}",
         f"-max_len={_MOST_BYTES}", f"-dict={words}", f"-artifact_prefix={folder}/", "-print_final_stats=1",
     ]  # fmt: skip
-    environment = {**os.environ, "PYTHONPATH": f"{REPOSITORY / 'serving-image'}:{REPOSITORY}"}
+    package = compiled.build(Path(sys.executable)) if given.compiled else compiled.SOURCES
+    environment = {**os.environ, "PYTHONPATH": f"{package}:{REPOSITORY}"}
     status = subprocess.run(command, cwd=REPOSITORY, env=environment, check=False).returncode  # noqa: S603
     for path in sorted(set(folder.glob("*-*")) - before):
         _tell(path)

@@ -124,7 +124,7 @@ class World:
         feedback = Feedback(board, 0, self.metrics, 0.1)
         service = Service(dataplane, self.metrics, feedback, None, Limits(1.0, 256))
         service._codec = _Here()  # type: ignore[assignment]
-        service.engine._thread = _Here()  # type: ignore[assignment]
+        service.engine._beside = _Here()  # type: ignore[assignment]
         self.engine = service.engine
         self.engine.learn(Probe(joins=True, reason="", runs=((1, 1e-6), (2, 2e-6))))
         dataplane.serve(Loaded(Echo(), "sha256:0", 1e-6))

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fairlead_serving.asgi.exchange import client
+from fairlead_serving.call import Call
 from fairlead_serving.errors import InvalidRequestError, RequestError
 from fairlead_serving.protocol.v2 import InferRequest
 from fairlead_serving.room import held_by
-from fairlead_serving.service import Call
 from fairlead_serving.tensors import NUMPY_TYPES, Array, Tensor, TensorSpec, as_bytes, tensor_of
 
 if TYPE_CHECKING:

@@ -81,7 +81,7 @@ class Engine:
         self._fresh: list[Job] = []
         self._fresh_rows = 0
         self._calm_rows = 0.0  # with fewer fresh rows than that, no request waits too long
-        self._thread = ThreadPoolExecutor(1, "model")
+        self._beside = ThreadPoolExecutor(1, "model")
         self._scheduled = False
         self._runs = 0
         self._began = 0.0
@@ -214,9 +214,9 @@ class Engine:
         else:
             self._running = predicted or _QUICK_SECONDS
             self._began = time.perf_counter()
-            self._thread.submit(self._beside, batch)
+            self._beside.submit(self._run_beside, batch)
 
-    def _beside(self, batch: list[Job]) -> None:
+    def _run_beside(self, batch: list[Job]) -> None:
         ran = BatchRun(self._run, batch)
         self._loop.call_soon_threadsafe(self._back, ran)
 

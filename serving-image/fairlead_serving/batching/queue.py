@@ -6,9 +6,12 @@ from collections.abc import Hashable, Sequence
 from heapq import heapify, heappop, heappush
 from typing import Any, Final
 
+from mypy_extensions import mypyc_attr
+
 _MANY: Final = 64
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Job:
     """One request on its way through the model.
 
@@ -16,7 +19,11 @@ class Job:
     `rows`, what it costs, and `key`, equal for jobs that can be joined.
     """
 
-    NEW, FRESH, WAITING, STARTED, CANCELLED = range(5)
+    NEW: Final = 0
+    FRESH: Final = 1
+    WAITING: Final = 2
+    STARTED: Final = 3
+    CANCELLED: Final = 4
 
     # Of the class, since thousands a second are made and most never change them.
     feed: Any = None
@@ -25,7 +32,7 @@ class Job:
     key: Hashable = None
     rows = 1
     queued = 0.0
-    state = NEW
+    state: int = NEW
 
 
 class FairQueue:

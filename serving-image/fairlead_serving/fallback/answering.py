@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
     from fairlead_serving.batching.engine import Limits
     from fairlead_serving.batching.run import BatchRun
+    from fairlead_serving.call import Call
     from fairlead_serving.dataplane import Identity
     from fairlead_serving.fallback.declared import Spare
     from fairlead_serving.outputs import Part
-    from fairlead_serving.service import Call
 
 
 class Fallback:

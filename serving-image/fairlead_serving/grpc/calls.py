@@ -7,6 +7,9 @@ from abc import abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from mypy_extensions import mypyc_attr
+
+from fairlead_serving.call import Call
 from fairlead_serving.errors import (
     InvalidRequestError,
     OverloadedError,
@@ -18,7 +21,6 @@ from fairlead_serving.grpc import health, messages, status, wire
 from fairlead_serving.grpc.codec import PREFIX_BYTES, check_model, prefixed
 from fairlead_serving.grpc.status import Failure
 from fairlead_serving.protocol.compression import MOST_INFLATION, WORTHWHILE_BYTES, compress, inflate
-from fairlead_serving.service import Call
 
 if TYPE_CHECKING:
     import asyncio
@@ -111,6 +113,7 @@ def failure_of(error: RequestError) -> Failure:
     return Failure(status.code_of(error.status), str(error), isinstance(error, UnknownEncodingError), retry_after)
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class InferCall(Call):
     """One ModelInfer, whoever speaks HTTP/2 for it."""
 

@@ -50,7 +50,8 @@ class _Known(NamedTuple):
 
     before: bytes
     after: bytes
-    numbers: slice
+    start: int
+    end: int
     form: Form
     raw: RawOutputs | None
 
@@ -139,10 +140,10 @@ class InferCodec:
         """Read a request's body, prefix and all, that differs in nothing but its numbers from one before it."""
         known = self._known.get(len(body))
         if known is not None:
-            before, after, numbers, form, raw = known
+            before, after, start, end, form, raw = known
             if body.startswith(before) and body.endswith(after):
                 # All sizes stand in what is the same, so that what lies between is as many numbers as before.
-                return InferRequest([], None, None, None, raw, Rows(form, body[numbers], form.rows))
+                return InferRequest([], None, None, None, raw, Rows(form, body[start:end], form.rows))
         return None
 
     def decode(self, message: bytes) -> InferRequest:
@@ -188,7 +189,7 @@ class InferCodec:
         form = Form(name, datatype, form.shape, ("bytes", form.key))
         body = prefixed(message)
         start, end = place[0] + PREFIX_BYTES, place[1] + PREFIX_BYTES
-        self._known[len(body)] = _Known(body[:start], body[end:], slice(start, end), form, request.raw_outputs)
+        self._known[len(body)] = _Known(body[:start], body[end:], start, end, form, request.raw_outputs)
 
     def _bodies(self, outputs: Outputs, rows: int, count: int, *, raw: bool) -> list[bytes]:
         """Write all answers with so many rows of a run at once; none where they are too much to lie about."""

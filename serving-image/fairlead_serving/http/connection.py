@@ -7,7 +7,10 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Final, cast
 
-from fairlead_serving.http.messages import CONTINUE, Request, Response, frame, frame_plain
+from mypy_extensions import mypyc_attr
+
+from fairlead_serving.http.framing import CONTINUE, frame, frame_plain
+from fairlead_serving.http.messages import Request, Response
 from fairlead_serving.http.reading import MORE, RequestReader
 from fairlead_serving.listening.sockets import find_dead_peers
 
@@ -19,8 +22,9 @@ _MAX_WAITING: Final = 16
 _LINGER_SECONDS: Final = 2.0
 
 
-class Connection(asyncio.Protocol):
-    """An HTTP/1.1 connection.
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Connection:
+    """An HTTP/1.1 connection, an `asyncio.Protocol` in all but name.
 
     It is closed by us only after a response that carried `Connection: close`, or at the end of the drain. That close
     is a half-close first, so that what the client is still sending cannot destroy the response on its way.

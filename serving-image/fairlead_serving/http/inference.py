@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from fairlead_serving.call import Call
 from fairlead_serving.errors import NotReadyError, OverloadedError, RequestError, UnknownEncodingError
 from fairlead_serving.http.messages import JSON, Response, error_response
 from fairlead_serving.protocol import v1
@@ -12,7 +13,6 @@ from fairlead_serving.protocol.v2 import decode_request
 from fairlead_serving.protocol.v2response import encode_raw_response
 from fairlead_serving.protocol.v2rows import decode_rows
 from fairlead_serving.room import LARGE_BYTES
-from fairlead_serving.service import Call
 
 if TYPE_CHECKING:
     from fairlead_serving.http.connection import Connection

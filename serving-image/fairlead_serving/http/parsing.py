@@ -7,6 +7,7 @@ from io import BytesIO
 from typing import Final
 
 import httptools
+from mypy_extensions import mypyc_attr
 
 from fairlead_serving.http.heads import MAX_DIGITS
 from fairlead_serving.http.messages import NO_TRACE, Head, Request, error_response
@@ -35,6 +36,7 @@ class _Refused(Exception):  # noqa: N818  no error of ours: it stops httptools f
     pass
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class RequestParser:
     """Puts whole requests into a queue.
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
+from mypy_extensions import mypyc_attr
+
 from fairlead_serving.http.heads import END, LONGEST, KnownHeads
 from fairlead_serving.http.messages import Head, Request
 from fairlead_serving.http.parsing import RequestParser
@@ -16,6 +18,7 @@ MORE: Final = Request(Head(), b"", 0.0)
 """Stands for a request of which more is to come."""
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class RequestReader(RequestParser):
     """A parser that httptools sees nothing of a request from whose head is known: only its body is waited for."""
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from mypy_extensions import mypyc_attr
+
 from fairlead_serving.errors import LoadError
 from fairlead_serving.http.connection import Connection
 from fairlead_serving.http.heads import KnownHeads
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 _OVERLOADED: Final = 503
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class HttpServer(Listener):
     """Serves one dataplane over HTTP."""
 

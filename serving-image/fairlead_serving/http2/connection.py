@@ -22,8 +22,8 @@ _GREETING: Final = frames.settings(
 ) + frames.window_update(0, CONNECTION_WINDOW - frames.FIRST_WINDOW)
 
 
-class Connection(Intake, asyncio.Protocol):
-    """The server's side of an HTTP/2 connection with prior knowledge."""
+class Connection(Intake):
+    """The server's side of an HTTP/2 connection with prior knowledge, an `asyncio.Protocol` in all but name."""
 
     def __init__(self, app: Application) -> None:
         super().__init__(app)

@@ -67,8 +67,8 @@ class HeadReader:
         before = self._decoder.changes
         try:
             headers = self._decoder.decode(block)
-        except HeaderListTooLargeError as error:
-            raise ConnectionFault(frames.ENHANCE_YOUR_CALM, str(error)) from error
+        except HeaderListTooLargeError as excess:  # compiled, a name has one type
+            raise ConnectionFault(frames.ENHANCE_YOUR_CALM, str(excess)) from excess
         except HpackError as error:
             raise ConnectionFault(frames.COMPRESSION_ERROR, str(error)) from error
         if self._decoder.changes != before:

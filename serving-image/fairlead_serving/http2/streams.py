@@ -6,8 +6,6 @@ import struct
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
-
 from fairlead_serving.http2 import frames
 
 if TYPE_CHECKING:
@@ -28,7 +26,7 @@ LOW_WINDOW: Final = CONNECTION_WINDOW // 2
 _BEGIN: Final = struct.Struct(">HBBB")
 
 
-class Stream(msgspec.Struct, eq=False):
+class Stream:
     """One request and its answer.
 
     `route` is what the application made of its headers, `length` their Content-Length, `touched` when it last moved.
@@ -36,19 +34,38 @@ class Stream(msgspec.Struct, eq=False):
     and `state` is for the application's own use.
     """
 
-    id: int
-    connection: Session
-    route: Any
-    length: int | None
-    touched: float
-    send: int
-    receive: int = frames.FIRST_WINDOW
-    whole: bool = False
-    size: int = 0
-    body: bytes | bytearray = b""
-    state: Any = None
-    granted: int = 0
-    pending: Pending | None = None
+    __slots__ = (
+        "body",
+        "connection",
+        "granted",
+        "id",
+        "length",
+        "pending",
+        "receive",
+        "route",
+        "send",
+        "size",
+        "state",
+        "touched",
+        "whole",
+    )
+
+    def __init__(
+        self, number: int, connection: Session, route: Any, length: int | None, touched: float, send: int
+    ) -> None:
+        self.id = number
+        self.connection = connection
+        self.route = route
+        self.length = length
+        self.touched = touched
+        self.send = send
+        self.receive = frames.FIRST_WINDOW
+        self.whole = False
+        self.size = 0
+        self.body: bytes | bytearray = b""
+        self.state: Any = None
+        self.granted = 0
+        self.pending: Pending | None = None
 
     def add(self, data: bytes) -> None:
         """Take a further piece of the body. Many small ones must not take much more room than they bring."""

@@ -6,10 +6,13 @@ import asyncio
 import random
 import time
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, cast
+
+from mypy_extensions import mypyc_attr
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Callable
 
     from fairlead_serving.dataplane import Dataplane
     from fairlead_serving.metrics.counters import Metrics
@@ -59,6 +62,7 @@ class ClientConnection(Protocol):
         """Come to the end at once, saying that there are too many connections."""
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Listener(ABC):
     """Accepts the connections of one protocol."""
 
@@ -79,7 +83,7 @@ class Listener(ABC):
         self._sweeper: asyncio.TimerHandle | None = None
 
     @abstractmethod
-    def accept(self) -> asyncio.Protocol:
+    def accept(self) -> ClientConnection:
         """Return a new connection's protocol."""
 
     async def listen(
@@ -90,8 +94,10 @@ class Listener(ABC):
         Where the port is shared with other processes, the kernel spreads the connections over them.
         """
         self.scheme = "https" if tls else "http"
-        self._listener = await self.loop.create_server(
-            self.accept,
+        # uvloop's has a list of sockets where asyncio's own has a tuple.
+        listener: Any = await self.loop.create_server(
+            # It has all that a protocol has; compiled, a class has no base that is not.
+            cast("Callable[[], asyncio.Protocol]", self.accept),
             host,
             port,
             backlog=_BACKLOG,
@@ -99,8 +105,9 @@ class Listener(ABC):
             ssl=tls,
             ssl_handshake_timeout=self._patience if tls else None,
         )
+        self._listener = listener
         self._sweep()
-        return int(self._listener.sockets[0].getsockname()[1])
+        return int(listener.sockets[0].getsockname()[1])
 
     async def close(self) -> None:
         """Close the idle connections, give the others a moment to finish, and stop."""

@@ -29,7 +29,7 @@ VALUE_EDGES: Final = (
     *(3.0, 10.0, 30.0, 100.0, 300.0, 1e3, 1e4, 1e5, 1e6),
 )
 _OUTCOMES: Final = {name: at.REQUESTS + position for position, name in enumerate(at.OUTCOMES)}
-_SECONDS: Final = at.SECONDS_EDGES
+_SECONDS: Final[tuple[float, ...]] = tuple(at.SECONDS_EDGES)
 _SECONDS_SUM: Final = len(_SECONDS) + 1
 _SUCCESS: Final = _OUTCOMES["success"]
 _SECONDS_SUM_AT: Final = at.DURATION + _SECONDS_SUM
@@ -213,6 +213,7 @@ class Metrics:
 
     def _count_scores(self, outputs: Sequence[Tensor]) -> None:
         slot, edges = self._slot, PROBABILITY_EDGES
+        scores: Sequence[float]
         if self.classifies:
             table = next((item.array for item in outputs if item.array.dtype.kind == "f" and item.array.ndim), None)
             scores = () if table is None else _probabilities(table)
@@ -220,7 +221,7 @@ class Metrics:
             edges = VALUE_EDGES
             scores = () if outputs[0].datatype == "BYTES" else outputs[0].array.ravel().tolist()
         if len(scores) <= _FEW:
-            finite = sorted(filter(isfinite, scores))
+            finite = sorted([score for score in scores if isfinite(score)])
             _spread(slot, at.SCORE, edges, finite)
             slot[at.SCORE + _SCORE_SUM] += sum(finite)
             return

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import msgspec
-
 from fairlead_serving.errors import InvalidRequestError
 from fairlead_serving.protocol.rawdata import encode_raw
+from fairlead_serving.protocol.schemas import ENCODER, OutputMessage, ResponseMessage
 from fairlead_serving.protocol.v2 import RawOutputs
 
 if TYPE_CHECKING:
@@ -18,23 +17,6 @@ if TYPE_CHECKING:
     from fairlead_serving.tensors import Tensor
 
 _MOST_TEXTS: Final = 256
-_encoder: Final = msgspec.json.Encoder()
-
-
-class _Output(msgspec.Struct, omit_defaults=True):
-    name: str
-    datatype: str
-    shape: list[int]
-    data: list[bool | int | float | str] | None = None
-    parameters: dict[str, int] | None = None
-
-
-class _Response(msgspec.Struct, omit_defaults=True):
-    model_name: str
-    model_version: str
-    outputs: list[_Output]
-    id: str | None = None
-    parameters: dict[str, bool] | None = None
 
 
 class ResponseWriter:
@@ -46,8 +28,8 @@ class ResponseWriter:
     def __init__(self, model: str, version: str) -> None:
         """Start with no text."""
         self._begin = b'{"model_name":%b,"model_version":%b,"outputs":[' % (
-            _encoder.encode(model),
-            _encoder.encode(version),
+            ENCODER.encode(model),
+            ENCODER.encode(version),
         )
         self._texts: dict[OutputsForm, bytes] = {}
 
@@ -59,7 +41,7 @@ class ResponseWriter:
         outputs, start, stop = part.outputs, part.start, part.stop
         form = outputs.form
         text = self._texts.get(form) or self._text(form)
-        encode = _encoder.encode
+        encode = ENCODER.encode
         filling: list[object] = []
         if stop is None:
             for tensor, values in zip(outputs.tensors, outputs.values, strict=True):
@@ -79,7 +61,7 @@ class ResponseWriter:
         pieces = []
         for name, datatype, tail in form:
             sizes = [] if tail is None else [b"%d", *(b"%d" % size for size in tail)]
-            named = [_encoder.encode(name).replace(b"%", b"%%"), _encoder.encode(datatype), b",".join(sizes)]
+            named = [ENCODER.encode(name).replace(b"%", b"%%"), ENCODER.encode(datatype), b",".join(sizes)]
             pieces.append(b'{"name":%b,"datatype":%b,"shape":[%b],"data":%%b}' % tuple(named))
         text = self._begin.replace(b"%", b"%%") + b",".join(pieces) + b"]%b}"
         if len(self._texts) >= _MOST_TEXTS:
@@ -103,7 +85,7 @@ def encode_raw_response(
     wanted = request.raw_outputs or RawOutputs({}, otherwise=False)
     tensors, pieces = [], [b""]
     for item in outputs:
-        tensor = _Output(item.name, item.datatype, list(item.array.shape))
+        tensor = OutputMessage(item.name, item.datatype, list(item.array.shape))
         if wanted.wants(item.name):
             data = encode_raw(item)
             tensor.parameters = {"binary_data_size": len(data)}
@@ -112,7 +94,7 @@ def encode_raw_response(
             _check_text(item)
             tensor.data = item.array.ravel().tolist()
         tensors.append(tensor)
-    pieces[0] = _encoder.encode(_Response(model, version, tensors, request.id, parameters))
+    pieces[0] = ENCODER.encode(ResponseMessage(model, version, tensors, request.id, parameters))
     return b"".join(pieces), len(pieces[0]) if len(pieces) > 1 else None
 
 

@@ -3,45 +3,16 @@
 from __future__ import annotations
 
 from itertools import chain
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING
 
 import msgspec
 
+from fairlead_serving.protocol.schemas import FLAT_ROWS, NESTED_ROWS
 from fairlead_serving.protocol.v2 import InferRequest
 from fairlead_serving.rows import Rows
 
 if TYPE_CHECKING:
     from fairlead_serving.rows import FormKey, Forms
-
-_Size = Annotated[int, msgspec.Meta(ge=0)]
-
-
-class _RowsInput(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    name: str
-    shape: tuple[_Size, ...]
-    datatype: str
-    data: list[float]
-
-
-class _RowsRequest(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    inputs: tuple[_RowsInput]
-    id: str | None = None
-
-
-class _NestedInput(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    name: str
-    shape: tuple[_Size, _Size]
-    datatype: str
-    data: list[list[float]]
-
-
-class _NestedRequest(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    inputs: tuple[_NestedInput]
-    id: str | None = None
-
-
-_flat: Final = msgspec.json.Decoder(_RowsRequest)
-_nested: Final = msgspec.json.Decoder(_NestedRequest)
 
 
 def decode_rows(body: bytes, forms: Forms) -> InferRequest | None:
@@ -53,7 +24,7 @@ def decode_rows(body: bytes, forms: Forms) -> InferRequest | None:
     key: FormKey
     try:
         if b"[[" in body:
-            nested = _nested.decode(body)
+            nested = NESTED_ROWS.decode(body)
             (item,) = nested.inputs
             key, request_id = (item.name, item.datatype, item.shape), nested.id
             count, width = item.shape
@@ -61,7 +32,7 @@ def decode_rows(body: bytes, forms: Forms) -> InferRequest | None:
                 return None
             values = item.data[0] if count == 1 else list(chain.from_iterable(item.data))
         else:
-            flat = _flat.decode(body)
+            flat = FLAT_ROWS.decode(body)
             (only,) = flat.inputs
             key, request_id, values = (only.name, only.datatype, only.shape), flat.id, only.data
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

@@ -16,8 +16,8 @@ from fairlead_serving.tracing.trace import Finished, Trace
 
 if TYPE_CHECKING:
     from fairlead_serving.batching.run import BatchRun
+    from fairlead_serving.call import Call
     from fairlead_serving.metrics.counters import Metrics
-    from fairlead_serving.service import Call
 
 _log = logging.getLogger(__name__)
 _TRACE_BITS: Final = 128
