@@ -1,4 +1,4 @@
-"""Write an image's list of parts (SBOM) in CycloneDX: its Python packages, Debian's and the interpreter.
+"""Write an image's list of parts (SBOM) in CycloneDX: its Python packages, Debian's, interpreter and compiled-in code.
 
 Runs while the image is built: sbom.py PYTHON PYPROJECT FOLDER
 """
@@ -11,7 +11,9 @@ import json
 import platform
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -24,7 +26,8 @@ def main(python: str, pyproject: str, folder: str) -> None:
     """Write the parts of the environment that `python` belongs to, and of this system, into a folder."""
     command = [_TOOL, "environment", python, "--pyproject", pyproject, "--output-reproducible", "--output-file", "-"]
     parts = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)  # noqa: S603  our own tool
-    parts["components"] += [*_debian(), _part("python", platform.python_version(), "generic/python", "")]
+    interpreter = _part("python", platform.python_version(), "generic/python", "")
+    parts["components"] += [*_debian(), interpreter, *_compiled_in(Path(pyproject))]
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
     (target / f"{parts['metadata']['component']['name']}.cdx.json").write_text(json.dumps(parts, indent=1) + "\n")
@@ -39,6 +42,14 @@ def _debian() -> Iterator[dict[str, Any]]:
         if status == "installed":
             place = f"?arch={architecture}&distro={system['ID']}-{system['VERSION_ID']}"
             yield _part(name, version, f"deb/{system['ID']}/{quote(name)}", place)
+
+
+def _compiled_in(pyproject: Path) -> Iterator[dict[str, Any]]:
+    """Yield mypy for code that mypyc compiles: its C runtime becomes part of that, though mypy is not in the image."""
+    requires = tomllib.loads(pyproject.read_text())["build-system"]["requires"]
+    if any(name.startswith("mypy") for name in requires):
+        licences = [{"license": {"id": metadata.metadata("mypy")["License-Expression"]}}]
+        yield _part("mypy", metadata.version("mypy"), "pypi/mypy", "") | {"licenses": licences}
 
 
 def _part(name: str, version: str, path: str, place: str) -> dict[str, Any]:

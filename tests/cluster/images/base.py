@@ -1,4 +1,4 @@
-"""A base image made from Debian packages, which stands in for python:3.11-slim where no registry can be reached."""
+"""Base images made from Debian packages, which stand in for python:3.11-slim and python:3.11 without a registry."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from ..errors import ClusterError
 
 _SUITE = "bookworm"
 _PACKAGES = ("ca-certificates", "python3-minimal", "python3-venv", "libstdc++6")
+_COMPILER = ("gcc", "libc6-dev", "python3-dev")
 # Of both forms of apt's source files; security and backports are other paths.
 _MIRROR = re.compile(r"^(?:deb\s+(?:\[.*?\]\s+)?|URIs:\s*)(https?://\S*/debian/?)(?:\s|$)", re.MULTILINE)
 _SOURCES = Path("/etc/apt")
@@ -19,19 +20,23 @@ _SOURCES = Path("/etc/apt")
 _WASTE = ("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/info", "var/cache", "var/lib/apt", "var/log")
 
 
-def reference() -> str:
-    """Return the base image's name, which changes with the recipe."""
-    return f"localhost/fairlead-base:{digest_of(Path(__file__))}"
+def reference(*, compiler: bool = False) -> str:
+    """Return the name of the base image, or of the one with a C compiler; it changes with the recipe."""
+    return f"localhost/fairlead-{'builder' if compiler else 'base'}:{digest_of(Path(__file__))}"
 
 
-def make(folder: Path, progress: Say) -> Path:
-    """Make the root file system in a folder and return it as a tar archive; needs root."""
+def make(folder: Path, progress: Say, *, compiler: bool = False) -> Path:
+    """Make the root file system in a folder and return it as a tar archive; needs root.
+
+    With a compiler it has gcc and what an extension of Python is compiled against, too.
+    """
     if os.geteuid() != 0:
         message = "without Docker, images are built by root only (debootstrap needs it)"
         raise ClusterError(message)
-    progress("making the base image from Debian packages")
+    packages = _PACKAGES + _COMPILER if compiler else _PACKAGES
+    progress(f"making the base image {'with a C compiler ' if compiler else ''}from Debian packages")
     root = folder / "root"
-    run(["debootstrap", "--variant=minbase", f"--include={','.join(_PACKAGES)}", _SUITE, root, *mirror()])
+    run(["debootstrap", "--variant=minbase", f"--include={','.join(packages)}", _SUITE, root, *mirror()])
     for waste in _WASTE:
         run(["find", root / waste, "-mindepth", "1", "-delete"])
     archive = folder / "root.tar"

@@ -15,6 +15,8 @@ from ..errors import ClusterError
 from . import base
 
 _FILE = "images/Containerfile"
+# Those of the Containerfile from which others are copied, each with all that it builds on.
+_STAGES = ("wheel", "code")
 
 
 class Builder(Protocol):
@@ -32,12 +34,15 @@ class Builder(Protocol):
     def push(self, reference: str, remote: str) -> None:
         """Push a built image to a registry under another name."""
 
-    def base(self) -> dict[str, str]:
-        """Return the build arguments that name the base image; none where the Containerfile's own can be pulled."""
+    def bases(self, *, compiler: bool) -> dict[str, str]:
+        """Return the build arguments that name the base images, if need be one with a C compiler among them.
+
+        There are none where the Containerfile's own can be pulled.
+        """
 
 
 class Docker:
-    """Builds by the Docker engine, from the base image the Containerfile names."""
+    """Builds by the Docker engine, from the base images the Containerfile names."""
 
     def build(self, context: Path, reference: str, arguments: Mapping[str, str]) -> None:
         """See Builder."""
@@ -59,13 +64,13 @@ class Docker:
         run(["docker", "tag", reference, remote])
         run(["docker", "push", remote])
 
-    def base(self) -> dict[str, str]:
+    def bases(self, *, compiler: bool) -> dict[str, str]:  # noqa: ARG002  both can be pulled
         """See Builder."""
         return {}
 
 
 class Buildah:
-    """Builds without a daemon or a registry, on a base image made from Debian packages."""
+    """Builds without a daemon or a registry, on base images made from Debian packages."""
 
     def __init__(self, progress: Say) -> None:
         """Make sure that buildah is there."""
@@ -75,9 +80,10 @@ class Buildah:
 
     def build(self, context: Path, reference: str, arguments: Mapping[str, str]) -> None:
         """See Builder."""
-        # What the image copies from is named too, so that it is there for the next build.
-        stages = f"localhost/fairlead-stages:{re.sub('[^a-z]+', '-', reference)}"
-        self._build(context, arguments, "--target", "code", "--tag", stages)
+        # What the image copies from is named too, so that it is there for the next build, and for other variants.
+        for stage in _STAGES:
+            name = f"localhost/fairlead-stages:{stage}-{re.sub('[^a-z]+', '-', reference)}"
+            self._build(context, arguments, "--target", stage, "--tag", name)
         self._build(context, arguments, "--tag", reference)
         # Steps of earlier builds.
         self._run("rmi", "--prune")
@@ -100,17 +106,20 @@ class Buildah:
         local = re.split("[:/]", remote, maxsplit=1)[0] in {"localhost", "127.0.0.1"}
         self._run("push", "--quiet", f"--tls-verify={str(not local).lower()}", reference, f"docker://{remote}")
 
-    def base(self) -> dict[str, str]:
-        """See Builder; the base is made on first use."""
-        reference = base.reference()
+    def bases(self, *, compiler: bool) -> dict[str, str]:
+        """See Builder; they are made on first use."""
+        return {"BASE": self._base()} | ({"BUILDER": self._base(compiler=True)} if compiler else {})
+
+    def _base(self, *, compiler: bool = False) -> str:
+        reference = base.reference(compiler=compiler)
         if self._attempt("inspect", "--type", "image", reference) != 0:
             with locked("base-image", self._say), tempfile.TemporaryDirectory(dir=cache_dir()) as folder:
-                archive = base.make(Path(folder), self._say)
+                archive = base.make(Path(folder), self._say, compiler=compiler)
                 container = self._run("from", "scratch").strip()
                 self._run("add", "--quiet", container, str(archive), "/")
                 self._run("config", "--env", "PATH=/usr/local/bin:/usr/bin:/bin", "--cmd", "python3", container)
                 self._run("commit", "--quiet", "--rm", container, reference)
-        return {"BASE": reference}
+        return reference
 
     def _build(self, context: Path, arguments: Mapping[str, str], *more: str) -> None:
         self._run("build", "--layers", "--isolation=chroot", "--pull-never", *more, *_given(arguments),

@@ -20,11 +20,15 @@ _LICENSE = REPOSITORY / "LICENSE"
 
 @dataclass(frozen=True, slots=True)
 class PythonImage:
-    """An image of one Python project in one variant, which is the set of requirements that it has."""
+    """An image of one Python project in one variant, which is the set of requirements that it has.
+
+    Building it needs a C compiler if its code is compiled.
+    """
 
     project: str
     sources: tuple[Path, ...]
     variant: str = ""
+    compiled: bool = False
 
     @property
     def name(self) -> str:
@@ -43,8 +47,8 @@ class PythonImage:
 
     def archive(self, builder: Builder, progress: Say) -> Path:
         """Return the image's archive, built if an input changed since (or it is not there)."""
-        base = builder.base()
-        key = digest_of(*self._inputs(), *base.values(), type(builder).__name__)
+        bases = builder.bases(compiler=self.compiled)
+        key = digest_of(*self._inputs(), *bases.values(), type(builder).__name__)
         target = cache_dir() / "images" / f"{self.name}-{key}.tar"
         with locked(f"image-{self.name}", progress):
             if not target.exists():
@@ -56,15 +60,16 @@ class PythonImage:
 
     def build(self, builder: Builder, progress: Say, parts: Path | None = None) -> None:
         """Build the image under its reference, and write its list of parts (SBOM) into a folder if one is given."""
-        wheels = [ensure_wheels(file, progress) for file in (_TOOLS, self.requirements)]
+        wheels = {"tools": ensure_wheels(_TOOLS, progress), "packages": ensure_wheels(self.requirements, progress)}
         progress(f"building the image {self.reference}")
-        arguments = {"IMAGE": self.project, "VARIANT": f"-{self.variant}" if self.variant else "", **builder.base()}
+        arguments = {"IMAGE": self.project, "VARIANT": f"-{self.variant}" if self.variant else ""}
+        arguments |= builder.bases(compiler=self.compiled)
         with tempfile.TemporaryDirectory(dir=cache_dir()) as folder:
             context = Path(folder)
             for source in self._inputs():
                 _copy(source, context / source.relative_to(REPOSITORY))
-            for wheelhouse in wheels:
-                shutil.copytree(wheelhouse, context / "wheels", copy_function=_link, dirs_exist_ok=True)
+            for stage, wheelhouse in wheels.items():
+                shutil.copytree(wheelhouse, context / f"wheels-{stage}", copy_function=_link)
             builder.build(context, self.reference, arguments)
             if parts is not None:
                 with tempfile.TemporaryDirectory(dir=cache_dir()) as written:
@@ -87,8 +92,6 @@ def _copy(source: Path, target: Path) -> None:
 
 def _link(source: str, target: str) -> str:
     """Link a file, or copy it where links cannot be."""
-    if Path(target).exists():
-        return target
     try:
         Path(target).hardlink_to(source)
     except OSError:
@@ -98,7 +101,8 @@ def _link(source: str, target: str) -> str:
 
 def _serving(variant: str = "") -> PythonImage:
     project = REPOSITORY / "serving-image"
-    return PythonImage("serving", (project / "pyproject.toml", project / "fairlead_serving"), variant)
+    sources = (project / "pyproject.toml", project / "setup.py", project / "fairlead_serving")
+    return PythonImage("serving", sources, variant, compiled=True)
 
 
 OPERATOR = PythonImage(

@@ -1,12 +1,41 @@
 import json
+import re
 import tarfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+from tests.cluster.cache import REPOSITORY, silent
 from tests.cluster.errors import ClusterError
-from tests.cluster.images import oci, push
+from tests.cluster.images import base, oci, push, python
 from tests.cluster.images.python import OPERATOR, SERVING, VARIANTS, PythonImage
+
+IMAGES = pytest.mark.parametrize("image", [OPERATOR, SERVING, *VARIANTS], ids=lambda image: image.name)
+
+
+class Recorder:
+    """A builder that notes what it is given."""
+
+    def __init__(self) -> None:
+        self.arguments: dict[str, str] = {}
+        self.files: set[str] = set()
+
+    def build(self, context: Path, _reference: str, arguments: Mapping[str, str]) -> None:
+        self.arguments = dict(arguments)
+        self.files = {path.relative_to(context).as_posix() for path in context.rglob("*") if path.is_file()}
+
+    def extract(self, context: Path, target: str, arguments: Mapping[str, str], folder: Path) -> None:
+        raise NotImplementedError
+
+    def save(self, _reference: str, archive: Path) -> None:
+        archive.touch()
+
+    def push(self, reference: str, remote: str) -> None:
+        raise NotImplementedError
+
+    def bases(self, *, compiler: bool) -> dict[str, str]:
+        return {"BASE": "plain"} | ({"BUILDER": "with-gcc"} if compiler else {})
 
 
 @pytest.fixture
@@ -80,10 +109,42 @@ def test_only_older_editions_of_the_same_image_are_forgotten(tmp_path: Path) -> 
     assert {path.name for path in tmp_path.iterdir()} == {names[0], names[2], names[3]}
 
 
-@pytest.mark.parametrize("image", [OPERATOR, SERVING, *VARIANTS], ids=lambda image: image.name)
+@IMAGES
 def test_every_image_has_locked_requirements(image: PythonImage) -> None:
     assert "--hash=sha256:" in image.requirements.read_text()
     assert all(source.exists() for source in image.sources)
+
+
+@IMAGES
+def test_what_the_containerfile_copies_of_the_code_is_in_the_context_and_in_the_key(image: PythonImage) -> None:
+    text = (REPOSITORY / "images" / "Containerfile").read_text()
+    stage = text.partition(f"FROM scratch AS {image.project}-source\n")[2].partition("\n\n")[0]
+    copied = {source for line in stage.splitlines() for source in line.split()[1:-1]}
+
+    assert copied == {source.relative_to(REPOSITORY).as_posix() for source in image.sources}
+
+
+@IMAGES
+def test_only_code_that_is_compiled_is_built_where_a_compiler_is(
+    image: PythonImage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAIRLEAD_CACHE", str(tmp_path))
+    monkeypatch.setattr(python, "ensure_wheels", lambda _file, _progress: tmp_path / "no-wheels")
+    (tmp_path / "no-wheels").mkdir()
+    builder = Recorder()
+
+    image.archive(builder, silent)
+
+    compiled = image.project == "serving"
+    assert builder.arguments.get("BUILDER") == ("with-gcc" if compiled else None)
+    assert ("serving-image/setup.py" in builder.files) == compiled
+
+
+def test_the_two_bases_are_told_apart() -> None:
+    plain, compiler = base.reference(), base.reference(compiler=True)
+
+    assert re.fullmatch("localhost/fairlead-base:[0-9a-f]{16}", plain)
+    assert re.fullmatch("localhost/fairlead-builder:[0-9a-f]{16}", compiler)
 
 
 def test_an_image_that_is_not_there_is_refused_with_those_that_are(tmp_path: Path) -> None:
