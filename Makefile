@@ -30,7 +30,7 @@ demo-down: $(STAMP) ## Take the demo and its cluster away
 # them: what they judge is how fast real servers are.
 WORKERS ?= 2
 PARALLEL := -n $(WORKERS) --dist loadfile
-test: $(STAMP) tools ## Every test, those on the cluster included
+test: $(STAMP) tools compiled ## Every test, those on the cluster included
 	@status=0; $(PYTEST) $(PARALLEL) tests/unit tests/component tests/serving $(PYTEST_ARGS) || status=$$?; \
 	$(PYTEST) tests/e2e $(PYTEST_ARGS) || status=$$?; exit $$status
 
@@ -40,11 +40,15 @@ test-unit: $(STAMP) ## Pure code, in seconds
 test-component: $(STAMP) tools ## The operator against a real API server
 	$(PYTEST) $(PARALLEL) tests/component $(PYTEST_ARGS)
 
-test-serving: $(STAMP) tools ## Real server processes over sockets
+test-serving: $(STAMP) tools compiled ## Real server processes over sockets
 	$(PYTEST) tests/serving $(PYTEST_ARGS)
 
 test-e2e: $(STAMP) ## The whole system on a cluster
 	$(PYTEST) tests/e2e $(PYTEST_ARGS)
+
+.PHONY: compiled
+compiled: $(STAMP) ## Compile the serving package for the tests, once a change
+	@$(PY) -m tests.compiled
 
 .PHONY: check verify lint format types contracts
 check: verify lint types contracts ## All checks that run no test
@@ -119,7 +123,7 @@ images: $(STAMP) ## Build the images into the cluster; REGISTRY=… (and TAG=…
 	$(PY) -m tests.cluster $(if $(REGISTRY),push $(REGISTRY) $(IMAGES) --tag $(TAG),images $(IMAGES))
 
 .PHONY: conformance
-conformance: $(STAMP) ## Other people's clients against our server and the peers that are installed: 6 minutes
+conformance: $(STAMP) compiled ## Other people's clients against our server and the peers that are installed: 6 minutes
 	$(PY) -m tests.conformance --write $(CONFORMANCE_ARGS)
 
 .PHONY: bench-analysis bench-serving bench-rollouts
@@ -136,3 +140,4 @@ bench-rollouts: $(STAMP) ## 20 rollouts of an equally good model under the demo'
 clean: ## Remove the virtual environment and tool caches of this folder (not ~/.cache/fairlead)
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build serving-image/build
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
+	find serving-image -name '*.so' -delete

@@ -9,14 +9,14 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
+from tests import compiled
 from tests.cluster.cache import REPOSITORY, Say, cache_dir, digest_of, locked, say
 
 REQUIREMENTS = REPOSITORY / "requirements"
-SOURCE = REPOSITORY / "serving-image" / "fairlead_serving"
 DEBIAN = Path("/usr/bin/python3")
 VERSION = "3.11"
-OURS = {"fairlead": "serving.txt", "fairlead-lean": "serving-lean.txt"}
-"""Our own images' requirements; all others are under peers/."""
+OURS = {"fairlead": "serving.txt", "fairlead-lean": "serving-lean.txt", "build": "build.txt"}
+"""Our own images' requirements, and those of building them; all others are under peers/."""
 PEERS = ("fastapi", "mlserver", "kserve", "bentoml", "litserve", "triton", "ray")
 
 
@@ -56,21 +56,15 @@ def python(name: str, progress: Say = say) -> Path:
 
 
 @cache
-def source() -> Path:
-    """Return a folder with a compiled copy of our serving package, to be put on PYTHONPATH.
+def source(*replaced: tuple[str, str]) -> Path:
+    """Return a folder with our serving package compiled, to be put on PYTHONPATH; some files may be replaced.
 
-    It is the same for as long as this process lives, whatever is edited meanwhile.
+    It is the same for as long as this process lives, whatever is edited meanwhile. Raises EnvironmentsError.
     """
-    target = cache_dir() / "peers" / f"source-{digest_of(SOURCE)}"
-    with locked("peers-source"):
-        if not (target / "complete").exists():
-            target.mkdir(parents=True, exist_ok=True)
-            shutil.copytree(
-                SOURCE, target / SOURCE.name, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True
-            )
-            _run([str(_base()), "-m", "compileall", "-q", str(target)])
-            (target / "complete").touch()
-    return target
+    try:
+        return compiled.build(python("build"), dict(replaced))
+    except compiled.CompileError as error:
+        raise EnvironmentsError(str(error)) from None
 
 
 def ensure(names: Iterable[str]) -> None:

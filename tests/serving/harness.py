@@ -19,7 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
-SOURCES = Path(__file__).resolve().parents[2] / "serving-image"
+from tests.compiled import package
+
 # When to give up what should happen soon; a machine that has other work takes its time, and that is no failure.
 PATIENCE_SECONDS = 200.0
 IRIS = [[5.1, 3.5, 1.4, 0.2], [6.0, 3.0, 5.0, 2.0]]
@@ -89,7 +90,7 @@ class Server:
             cwd=folder,
             env={
                 **inherited,
-                "PYTHONPATH": str(SOURCES),
+                "PYTHONPATH": str(package()),
                 "PYTHONDONTWRITEBYTECODE": "1",
                 "FAIRLEAD_MODEL_NAME": "m",
                 "FAIRLEAD_MODEL_VERSION": "7",

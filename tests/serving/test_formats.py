@@ -14,7 +14,8 @@ from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from tests.serving.harness import IRIS, SOURCES, Server, read_response, table
+from tests.compiled import package
+from tests.serving.harness import IRIS, Server, read_response, table
 
 Start = Callable[..., Server]
 Served = Callable[[str], Server]
@@ -159,7 +160,7 @@ def test_onnx_needs_no_scikit_learn(models: Path, tmp_path: Path) -> None:
         f"load_model(Path({str(models / 'onnx')!r}), ['model.onnx'], None);"
         "sys.exit(any(name.split('.')[0] in ('sklearn', 'scipy', 'skops', 'onnx') for name in sys.modules))"
     )
-    subprocess.run([sys.executable, "-c", probe], env={"PYTHONPATH": str(SOURCES)}, cwd=tmp_path, check=True)  # noqa: S603  our own program
+    subprocess.run([sys.executable, "-c", probe], env={"PYTHONPATH": str(package())}, cwd=tmp_path, check=True)  # noqa: S603  our own program
 
 
 @pytest.mark.parametrize(

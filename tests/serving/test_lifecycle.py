@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.compiled import package
 from tests.serving.drain import drain
-from tests.serving.harness import PATIENCE_SECONDS, SOURCES, Server, in_flight, read_response, table, until
+from tests.serving.harness import PATIENCE_SECONDS, Server, in_flight, read_response, table, until
 from tests.serving.load import Load
 from tests.serving.objects import free_port
 
@@ -205,7 +206,7 @@ def test_wrong_settings_end_with_one_line(models: Path, tmp_path: Path) -> None:
         log.touch()
         ended = subprocess.run(  # noqa: S603  our own program
             [sys.executable, "-m", "fairlead_serving", str(models / "onnx"), *flags],
-            env={**os.environ, "PYTHONPATH": str(SOURCES), "FAIRLEAD_TERMINATION_LOG": str(log)},
+            env={**os.environ, "PYTHONPATH": str(package()), "FAIRLEAD_TERMINATION_LOG": str(log)},
             capture_output=True,
             check=False,
         )

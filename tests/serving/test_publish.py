@@ -24,7 +24,8 @@ from fairlead_serving.conversion import networks
 from fairlead_serving.conversion.publish import main
 from fairlead_serving.errors import LoadError
 from fairlead_serving.models.loader import load_model
-from tests.serving.harness import SOURCES, Server, table
+from tests.compiled import package
+from tests.serving.harness import Server, table
 from tests.serving.modelfiles import X, Y, write_net
 
 Start = Callable[..., Server]
@@ -149,7 +150,7 @@ def test_a_folder_that_is_there_is_left_alone(tmp_path: Path, capsys: pytest.Cap
 def test_the_command_is_a_part_of_the_server(tmp_path: Path) -> None:
     found = subprocess.run(  # noqa: S603  our own program
         [sys.executable, "-m", "fairlead_serving", "convert", str(tmp_path / "none"), str(tmp_path / "to")],
-        env={"PYTHONPATH": str(SOURCES)},
+        env={"PYTHONPATH": str(package())},
         capture_output=True,
         text=True,
         check=False,

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from fairlead_serving.digest import digest_of_path
-from tests.serving.harness import SOURCES, Server, table
+from tests.compiled import package
+from tests.serving.harness import Server, table
 from tests.serving.objects import S3, free_port, running_s3
 
 Start = Callable[..., Server]
@@ -162,6 +163,6 @@ def test_the_disk_by_path_and_by_url(start: Start, models: Path) -> None:
 def test_the_digest_command_prints_what_the_server_reports(models: Path) -> None:
     command = [sys.executable, "-m", "fairlead_serving", "digest", str(models / "onnx")]
     printed = subprocess.run(  # noqa: S603  our own program
-        command, env={**os.environ, "PYTHONPATH": str(SOURCES)}, check=True, capture_output=True, text=True
+        command, env={**os.environ, "PYTHONPATH": str(package())}, check=True, capture_output=True, text=True
     )
     assert printed.stdout == f"{digest_of_path(models / 'onnx')}\n"

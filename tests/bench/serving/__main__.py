@@ -15,7 +15,7 @@ from tests.bench.serving import clients, counting, document, lineup, measure
 from tests.bench.serving.cells import SEED, blocks
 from tests.bench.serving.store import Store
 from tests.cluster.cache import locked
-from tests.peers import KINDS, Peer, model
+from tests.peers import KINDS, EnvironmentsError, Peer, environments, model
 
 RUNS, SECONDS = 3, 2.0
 DOCS = Path(__file__).parents[3] / "docs"
@@ -40,7 +40,7 @@ def main() -> int:
         prepare(peers, arguments.models)
         with locked("bench-serving"):
             run(store, peers, arguments)
-    except (clients.LoadError, OSError) as error:
+    except (clients.LoadError, EnvironmentsError, OSError) as error:
         print(f"bench-serving: {error}", file=sys.stderr)  # noqa: T201  a benchmark speaks to the terminal
         return 1
     measure.say(f"{(time.monotonic() - began) / 60:.1f} minutes; results: {store.path}")
@@ -52,7 +52,8 @@ def main() -> int:
 
 
 def prepare(peers: Mapping[str, Peer], models: list[str]) -> None:
-    """Install and train all there is, before anything is measured."""
+    """Install, compile and train all there is, before anything is measured."""
+    environments.source()
     for peer in peers.values():
         peer.python()
         for name in {*models} & {*peer.models}:

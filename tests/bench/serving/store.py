@@ -14,9 +14,12 @@ from tests.cluster.cache import REPOSITORY, cache_dir, digest_of
 Result = dict[str, Any]
 _CODE = (
     "serving-image/fairlead_serving",
+    "serving-image/setup.py",
+    "requirements/build.txt",
     "requirements/serving.txt",
     "requirements/serving-lean.txt",
     "requirements/peers",
+    "tests/compiled.py",
     "tests/peers",
     "tests/bench/serving/cells.py",
     "tests/bench/serving/clients.py",
