@@ -37,6 +37,7 @@ COMPILED = (
     "http2/session",
     "http2/streams",
     "listening/listener",
+    "metrics/board",
     "metrics/counters",
     "metrics/summary",
     "outputs",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fairlead_serving.tensors import Array, Tensor
+from fairlead_serving.tensors import Tensor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,13 +16,14 @@ if TYPE_CHECKING:
 class Outputs:
     """All outputs of one run. What the answers to several requests need of them is made once, when it is asked for."""
 
-    __slots__ = ("_columns", "_form", "_plain", "_values", "_widths", "binary", "tensors")
+    __slots__ = ("_columns", "_form", "_plain", "_predictions", "_values", "_widths", "binary", "tensors")
 
     def __init__(self, tensors: Sequence[Tensor]) -> None:
         self.tensors = tensors
         # Whether there are bytes that are no text among the values; known when these are.
         self.binary = False
         self._values: list[list[Any]] | None = None
+        self._predictions: list[Any] | None = None
         self._widths: list[int] | None = None
         self._columns: list[tuple[int, list[Any]]] | None = None
         self._form: OutputsForm | None = None
@@ -32,15 +33,20 @@ class Outputs:
     def values(self) -> list[list[Any]]:
         """The numbers or texts of each output in row-major order."""
         if self._values is None:
-            self._values = [
-                array.ravel().tolist() if datatype != "BYTES" else self._elements(array)
-                for _, datatype, array in self.tensors
-            ]
+            self._values = [self.predictions, *map(self._listed, self.tensors[1:])]
         return self._values
 
-    def _elements(self, array: Array) -> list[Any]:
-        values: list[Any] = array.ravel().tolist()
-        self.binary = self.binary or bytes in map(type, values)
+    @property
+    def predictions(self) -> list[Any]:
+        """The values of the first output."""
+        if self._predictions is None:
+            self._predictions = self._listed(self.tensors[0])
+        return self._predictions
+
+    def _listed(self, tensor: Tensor) -> list[Any]:
+        values: list[Any] = tensor.array.ravel().tolist()
+        if tensor.datatype == "BYTES":
+            self.binary = self.binary or bytes in map(type, values)
         return values
 
     @property

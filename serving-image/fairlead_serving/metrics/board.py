@@ -15,8 +15,23 @@ from typing import Final
 OUTCOMES: Final = ("success", "client_error", "server_error", "rejected", "cancelled")
 # What became of requests to a model's own routes: the class of the status, or the client had gone.
 ROUTE_OUTCOMES: Final = ("2xx", "3xx", "4xx", "5xx", "cancelled")
-SECONDS_EDGES: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-ROWS_EDGES: Final = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
+SECONDS_EDGES: Final[tuple[float, ...]] = (
+    0.0005,
+    0.001,
+    0.0025,
+    0.005,
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1.0,
+    2.5,
+    5.0,
+    10.0,
+)
+ROWS_EDGES: Final[tuple[float, ...]] = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
 SCORE_EDGES: Final = 19
 # Buckets of the native histogram of durations: eight to each doubling, from a microsecond to two minutes. The first
 # and the last take what is beyond.

@@ -29,7 +29,7 @@ VALUE_EDGES: Final = (
     *(3.0, 10.0, 30.0, 100.0, 300.0, 1e3, 1e4, 1e5, 1e6),
 )
 _OUTCOMES: Final = {name: at.REQUESTS + position for position, name in enumerate(at.OUTCOMES)}
-_SECONDS: Final[tuple[float, ...]] = tuple(at.SECONDS_EDGES)
+_SECONDS: Final = at.SECONDS_EDGES
 _SECONDS_SUM: Final = len(_SECONDS) + 1
 _SUCCESS: Final = _OUTCOMES["success"]
 _SECONDS_SUM_AT: Final = at.DURATION + _SECONDS_SUM
@@ -87,7 +87,7 @@ class Metrics:
         self.publish()
         self.finished(outcome, seconds)
 
-    def succeeded(self, durations: Sequence[float]) -> None:
+    def succeeded(self, durations: list[float]) -> None:
         """Count the end of requests that were in flight and were answered, after so many seconds each."""
         slot = self._slot
         self.in_flight -= len(durations)
@@ -170,7 +170,7 @@ class Metrics:
     def predicted(self, outputs: Outputs, *, scored: bool = True) -> None:
         """Count the predictions in the outputs of one run: by class or by value and, if `scored`, by score."""
         first = outputs.tensors[0]
-        values = outputs.values[0]
+        values = outputs.predictions
         if self.classifies:
             self._count_classes(values)
         if scored:
@@ -184,7 +184,7 @@ class Metrics:
         self._slot[at.VALUE_SUM] += total
         self._slot[at.VALUE_COUNT] += len(values)
 
-    def _count_waits(self, began: float, queued: Sequence[float]) -> None:
+    def _count_waits(self, began: float, queued: list[float]) -> None:
         slot = self._slot
         slot[at.QUEUE + _SECONDS_SUM] += began * len(queued) - sum(queued)
         if began - min(queued) <= _SECONDS[0]:
@@ -192,7 +192,7 @@ class Metrics:
         else:
             _spread(slot, at.QUEUE, _SECONDS, sorted([began - each for each in queued]))
 
-    def _count_classes(self, values: Sequence[object]) -> None:
+    def _count_classes(self, values: list[object]) -> None:
         known, slot = self._classes, self._slot
         if len(known) <= _FEW_CLASSES:
             left = len(values)
@@ -233,7 +233,7 @@ class Metrics:
         slot[at.SCORE + _SCORE_SUM] += float(numbers.sum())
 
 
-def _spread(slot: memoryview[float], first: int, edges: Sequence[float], ordered: Sequence[float]) -> None:
+def _spread(slot: memoryview[float], first: int, edges: tuple[float, ...], ordered: list[float]) -> None:
     """Count values, the smallest first, into a histogram's buckets; most often all are in a few neighbours."""
     done, bucket = 0, 0
     while done < len(ordered):
