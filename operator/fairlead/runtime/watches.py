@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from fairlead.kube import kinds
 from fairlead.kube.client import Cluster, Object
-from fairlead.kube.errors import ApiError
+from fairlead.kube.errors import ApiError, NotFound
 from fairlead.kube.kinds import Kind
 
 Key = tuple[str, str]
@@ -95,11 +95,18 @@ class Watches:
             self._wake(key)
 
     async def run(self, interval: float) -> None:
-        """Compare every `interval` seconds, for ever."""
+        """Compare every `interval` seconds. Raises NotFound when a kind is there no more."""
+        missed = 0
         while True:
             await asyncio.sleep(interval)
             try:
                 await self.check(min(15.0, interval / 2))
+                missed = 0
+            except NotFound:
+                # Right after its start an API server may not know all kinds yet; kopf does not always notice.
+                missed += 1
+                if missed > 1:
+                    raise
             except (ApiError, TimeoutError) as exc:
                 # An API server that does not answer says nothing about the watches.
                 _log.warning("cannot compare the watches with lists: %s", exc)

@@ -257,7 +257,7 @@ async def test_watching_needs_no_more_rights_than_these(
 async def test_it_waits_for_its_crds_and_survives_an_outage_of_the_api_server(operator: Make, namespace: str) -> None:
     with ControlPlane.start() as own:
         own.kubectl("create", "namespace", namespace)
-        stub = operator(own.kubeconfig)
+        stub = operator(own.kubeconfig, watch_check_interval="5")
         await stub.start()
         await stub.until(lambda: stub.logged("CRDs of fairlead.dev are not installed yet"))
         own.kubectl("apply", "--server-side", "-f", str(ROOT / "crds"))

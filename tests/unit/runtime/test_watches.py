@@ -8,7 +8,7 @@ from typing import Any
 
 from fairlead.kube import kinds
 from fairlead.kube.client import Cluster, Object
-from fairlead.kube.errors import Unavailable
+from fairlead.kube.errors import NotFound, Unavailable
 from fairlead.kube.kinds import Kind
 from fairlead.runtime.watches import Watched, Watches
 from tests import virtualtime
@@ -31,6 +31,7 @@ class Store(Cluster):
         super().__init__()
         self.objects: dict[Kind, list[Object]] = {}
         self.down = False
+        self.removed: set[Kind] = set()
 
     async def list_metadata(
         self,
@@ -40,6 +41,8 @@ class Store(Cluster):
     ) -> list[Object]:
         if self.down:
             raise Unavailable(0, "", "down")
+        if kind in self.removed:
+            raise NotFound(404, "NotFound", "there is no such kind")
         return [one for one in self.objects.get(kind, []) if namespace in {None, one["metadata"]["namespace"]}]
 
 
@@ -145,5 +148,21 @@ def test_an_api_server_that_does_not_answer_says_nothing_about_the_watches() -> 
         await asyncio.sleep(80)
         assert watches.dead == ("modeldeployments.fairlead.dev",)
         task.cancel()
+
+    check(scenario)
+
+
+def test_a_kind_that_stays_away_ends_the_comparison_and_one_that_comes_back_does_not() -> None:
+    async def scenario(store: Store, watches: Watches, _: list[tuple[str, str]]) -> None:
+        task = asyncio.create_task(watches.run(60))
+        store.removed = {kinds.MODEL_DEPLOYMENT}
+        await asyncio.sleep(90)
+        store.removed = set()
+        await asyncio.sleep(60)
+        store.removed = {kinds.MODEL_DEPLOYMENT}
+        await asyncio.sleep(60)
+        assert not task.done()
+        await asyncio.sleep(60)
+        assert isinstance(task.exception(), NotFound)
 
     check(scenario)
