@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from fairlead_serving.batching.engine import Engine
 from fairlead_serving.call import Call
 from fairlead_serving.errors import ModelFailureError, OverloadedError, RequestError
+from fairlead_serving.metrics.counters import HOLD_SECONDS
 from fairlead_serving.room import LARGE_BYTES, Charge, NoRoomError, Room, held_by
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class Service:
         self._limits = limits
         self.room = Room(limits.max_bytes)
         self._fallback: Fallback | None = None
+        self._settling = False
 
     def fall_back_on(self, spare: Spare) -> None:
         """Let a smaller model answer what the main one's queue has no room for."""
@@ -181,6 +183,7 @@ class Service:
         if run.joint is not None and run.joint.size <= _SMALL_VALUES and not noted:
             self._deliver_small(cast("Iterable[tuple[Call, Part]]", calls))
             return
+        self._settle(run.began)
         for call, result in calls:
             if call.over:
                 continue
@@ -216,8 +219,21 @@ class Service:
         # Before anybody has an answer: a scrape of another worker, or a signal to this one, may come right after it.
         now = time.perf_counter()
         self._metrics.succeeded([now - call.arrived for call, _ in answers])
+        self._settle(now)
         for call, response in answers:
             call.answer(response)
+
+    def _settle(self, now: float) -> None:
+        """Have counted what has been seen: at once, or a little later where that was done just before."""
+        if now >= self._metrics.due:
+            self._metrics.settle(now)
+        elif not self._settling:
+            self._settling = True
+            self._loop.call_later(HOLD_SECONDS, self._settle_held)
+
+    def _settle_held(self) -> None:
+        self._settling = False
+        self._metrics.settle(time.perf_counter())
 
     def _remember(self, request_id: str, part: Part) -> None:
         """Keep what was predicted, for feedback on it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -52,7 +53,7 @@ class Exposition(Collector):
         Its name is its own: Prometheus would take it instead of a classic one of the same name, which is what rollouts
         are judged by.
         """
-        totals = self._board.totals()
+        totals = self._totals()
         return Native(
             "fairlead_request_latency_seconds",
             "Seconds from a whole inference request to its answer, as a native histogram.",
@@ -63,10 +64,15 @@ class Exposition(Collector):
             totals[at.DURATION + len(at.SECONDS_EDGES) + 1],
         )
 
+    def _totals(self) -> list[float]:
+        """Return the numbers of all workers, this one's up to this moment."""
+        self._metrics.settle(time.perf_counter())
+        self._metrics.publish()
+        return self._board.totals()
+
     def collect(self) -> Iterable[Metric]:
         """Yield all families; called by prometheus_client."""
-        self._metrics.publish()
-        totals = self._board.totals()
+        totals = self._totals()
         yield from self._request_families(totals)
         yield from self._connection_families(totals)
         yield from self._prediction_families(totals)

@@ -14,7 +14,7 @@ from fairlead_serving.batching.queue import Job
 from fairlead_serving.batching.run import BatchRun
 from fairlead_serving.metrics import board as at
 from fairlead_serving.metrics.board import Board
-from fairlead_serving.metrics.counters import PROBABILITY_EDGES, VALUE_EDGES, Metrics
+from fairlead_serving.metrics.counters import HOLD_SECONDS, PROBABILITY_EDGES, VALUE_EDGES, Metrics
 from fairlead_serving.metrics.exposition import Exposition
 from fairlead_serving.metrics.summary import input_bin
 from fairlead_serving.outputs import Outputs
@@ -189,6 +189,29 @@ def test_a_run_counts_its_rows_its_waits_and_its_first_input() -> None:
     assert counts["fairlead_queue_seconds_sum"] == pytest.approx(0.202)
     assert counts["fairlead_prediction_value_count"] == 3
     assert sum(value for name, value in counts.items() if name.startswith("fairlead_inputs_total")) == 1
+
+
+def test_what_came_right_after_something_else_is_counted_with_the_next_or_when_somebody_looks() -> None:
+    metrics = Metrics("m", "1", "r")
+    slot = metrics.board.slot(0)
+
+    def counted() -> tuple[float, float, float]:
+        return slot[at.REQUESTS], sum(slot[at.DURATION : at.ROWS - 1]), round(slot[at.ROWS - 1], 6)
+
+    metrics.in_flight = 5
+    metrics.succeeded([0.001, 0.002])
+    metrics.settle(10.0)
+    assert counted() == (2, 2, 0.003)
+    assert metrics.due == pytest.approx(10.0 + HOLD_SECONDS)
+    # How many requests there were is told at once: of a worker that dies, what is in flight has failed.
+    metrics.succeeded([0.1, 7.0])
+    assert counted() == (4, 2, 0.003)
+    assert slot[at.IN_FLIGHT] == 1
+    metrics.succeeded([0.2])
+    assert samples(metrics)["fairlead_request_duration_seconds_count"] == 5
+    assert counted() == (5, 5, 7.303)
+    metrics.settle(20.0)
+    assert counted() == (5, 5, 7.303)
 
 
 def test_the_bin_of_an_input_is_the_same_everywhere_and_tells_other_inputs_apart() -> None:
