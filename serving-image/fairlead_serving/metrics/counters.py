@@ -40,7 +40,7 @@ _ROWS_SUM: Final = len(at.ROWS_EDGES) + 1
 _SCORE_SUM: Final = at.SCORE_EDGES + 1
 # Scores and inputs cost some microseconds to sum up, so that not more than 100 runs a second are looked at.
 _SAMPLE_PAUSE: Final = 0.01
-# Under load, what is seen of requests is held for so long and counted together, which is cheaper by half.
+# What is seen of requests is held for up to so long and counted together: many at once cost less than one by one.
 HOLD_SECONDS: Final = 0.005
 # More values of one run are counted at once.
 _MOST_HELD: Final = 4096
