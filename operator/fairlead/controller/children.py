@@ -56,9 +56,14 @@ class Children:
         for item in sorted(snapshots, key=lambda one: one["revision"], reverse=True)[limit:]:
             await self._delete(CONTROLLER_REVISION, item)
         finished = [item for item in self.world.rollouts.values() if item.get("status", {}).get("phase") in FINISHED]
-        newest_first = sorted(finished, key=lambda one: one["metadata"]["creationTimestamp"], reverse=True)
-        for item in newest_first[limit:]:
+        for item in sorted(finished, key=self._age, reverse=True)[limit:]:
             await self._delete(MODEL_ROLLOUT, item)
+
+    def _age(self, rollout: Manifest) -> tuple[str, int, int]:
+        # Timestamps tell whole seconds; within one, the snapshots' numbers tell which came first.
+        numbers = {history.revision_label(item): int(item["revision"]) for item in self.world.snapshots.values()}
+        spec = rollout["spec"]
+        return rollout["metadata"]["creationTimestamp"], numbers.get(spec["revision"], 0), spec["attempt"]
 
     async def _delete(self, kind: Kind, item: Manifest) -> None:
         meta = item["metadata"]
