@@ -39,6 +39,8 @@ COMPILED = (
     "listening/listener",
     "metrics/board",
     "metrics/counters",
+    "metrics/histograms",
+    "metrics/predictions",
     "metrics/summary",
     "outputs",
     "protocol/v2response",

@@ -202,7 +202,8 @@ class Service:
 
     def _deliver_small(self, calls: Iterable[tuple[Call, Part]]) -> None:
         """Answer all requests of a run that went well: what is done for most requests, so that it should be little."""
-        answers = []
+        answered: list[Call] = []
+        responses: list[Any] = []
         for call, part in calls:
             if call.over:
                 continue
@@ -215,19 +216,22 @@ class Service:
                 self._answer(call, *self._unwritable(call, error))
                 continue
             call.over = True
-            answers.append((call, response))
+            answered.append(call)
+            responses.append(response)
         # Before anybody has an answer: a scrape of another worker, or a signal to this one, may come right after it.
         now = time.perf_counter()
-        self._metrics.succeeded([now - call.arrived for call, _ in answers])
+        self._metrics.succeeded(answered, now)
         self._settle(now)
-        for call, response in answers:
+        for call, response in zip(answered, responses, strict=True):
             call.answer(response)
 
     def _settle(self, now: float) -> None:
         """Have counted what has been seen: at once, or a little later where that was done just before."""
+        if self._settling:
+            return
         if now >= self._metrics.due:
             self._metrics.settle(now)
-        elif not self._settling:
+        else:
             self._settling = True
             self._loop.call_later(HOLD_SECONDS, self._settle_held)
 

@@ -19,7 +19,7 @@ from prometheus_client.registry import Collector
 
 from fairlead_serving.metrics import board as at
 from fairlead_serving.metrics import protobuf
-from fairlead_serving.metrics.counters import OTHER, PROBABILITY_EDGES, VALUE_EDGES
+from fairlead_serving.metrics.predictions import OTHER, PROBABILITY_EDGES, VALUE_EDGES
 from fairlead_serving.metrics.processes import families
 from fairlead_serving.metrics.protobuf import Native
 

@@ -31,7 +31,7 @@ def main() -> int:
 
         return end(arguments.times, arguments.workers, grpc=arguments.grpc)
     if arguments.what == "counting":
-        return counting.main(arguments.rounds)
+        return counting.main(arguments.starts)
     peers = {name: peer for name, peer in lineup.ALL.items() if not arguments.only or name in arguments.only}
     store = Store.of_code(arguments.seconds)
     began = time.monotonic()
@@ -107,7 +107,7 @@ def parse() -> argparse.Namespace:
     drains.add_argument("--grpc", action="store_true")
     drains.set_defaults(what="drain")
     costs = kinds.add_parser("counting", help="what the metrics cost")
-    costs.add_argument("--rounds", type=int, default=30)
+    costs.add_argument("--starts", type=int, default=6, help="of the server")
     costs.set_defaults(what="counting")
     arguments = parser.parse_args()
     if arguments.quick:

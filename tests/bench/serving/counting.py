@@ -1,110 +1,142 @@
-"""What counting costs: the CPU time of a request with metrics and without them, by turns."""
+"""What counting costs: the CPU time of a request with metrics and without them, by turns in one server."""
 
 from __future__ import annotations
 
 import ast
+import json
 import os
-import random
+import signal
 import statistics
 import sys
 import tempfile
+import time
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 from tests import compiled
 from tests.bench.serving import lineup, machine
-from tests.bench.serving.cells import SEED
 from tests.bench.serving.clients import Wrk
-from tests.peers import Model, Peer, Running, environments, model
+from tests.peers import Model, Running, environments, model
 from tests.peers.plan import Place, Plan
 
-CONNECTIONS, SECONDS = 32, 1.0
-_ROUNDS = 4
-"""Of one start of the servers."""
+CONNECTIONS, SECONDS = 32, 20.0
+_TURN = 8000
+"""So many requests are counted, then so many are not: in a tenth of a second a busy machine does not change much."""
+_TRIMMED = 10
+"""One in so many pairs is left away at each end: there others used the machine."""
+_PATIENCE = 10.0
 _COUNTERS = "metrics/counters.py"
 _COUNTING = {"publish", "ended", "succeeded", "finished", "ran", "settle"}
 """What of it a request goes through."""
+# In compiled code no method can be replaced, so the switch is put into the source. The order is on, off, off, on.
+_AT_FIRST = """
+self.off = False
+self.seen = 0
+self.turned_at = 0.0
+self.turns: list[tuple[bool, float]] = []
+"""
+_SWITCH = """
+def turn(self) -> None:
+    import time
+    if not self.off:
+        self.settle(time.perf_counter())
+    self.turns.append((self.off, (time.process_time() - self.turned_at) / self.seen))
+    number = len(self.turns)
+    self.off = bool((number ^ number >> 1) & 1)
+    self.seen, self.in_flight = 0, 0
+    self.turned_at = time.process_time()
+
+def tell(self, number: int, frame: object) -> None:
+    import json, os
+    with open(os.environ["FAIRLEAD_COUNTING"] + ".part", "w") as out:
+        json.dump(self.turns, out)
+    os.rename(os.environ["FAIRLEAD_COUNTING"] + ".part", os.environ["FAIRLEAD_COUNTING"])
+"""
+_BEGUN = """
+import signal
+signal.signal(signal.SIGUSR2, self.tell)
+"""
+_IF_TURNED = f"""
+if self.seen >= {_TURN}:
+    self.turn()
+self.seen += len(run.batch)
+"""
+_IF_OFF = """
+if self.off:
+    return
+"""
 
 
-def measure(rounds: int, say: Callable[[str], None]) -> float:
-    """Load a server that counts and one that does not, by turns; return how much more CPU time the first takes."""
+def measure(starts: int, say: Callable[[str], None]) -> float:
+    """Load a server that counts and does not, by turns; return how much more CPU time a counted request takes."""
     client, server = machine.cores()
     os.sched_setaffinity(0, {client})
-    chance = random.Random(SEED)  # noqa: S311  not for secrets
-    peers = {"counted": lineup.ONE, "uncounted": replace(lineup.ONE, plan=_uncounted)}
-    costs: dict[str, list[float]] = {name: [] for name in peers}
-    starts = max(1, rounds // _ROUNDS)
+    ratios: list[float] = []
     for _ in range(starts):
-        for name, found in _loaded(peers, client, server, chance).items():
-            costs[name].append(_quiet(found))
-    pairs = [with_it / without - 1 for with_it, without in zip(costs["counted"], costs["uncounted"], strict=True)]
-    for name, each in costs.items():
-        say(f"{name}: {statistics.mean(each):.2f} µs of CPU time a request")
-    cost = statistics.mean(pairs)
-    error = statistics.stdev(pairs) / len(pairs) ** 0.5 if starts > 1 else float("nan")
-    say(f"counting costs {cost:.1%}, give or take {error:.1%}: {starts} starts of both, {CONNECTIONS} connections")
+        turns = _turns(client, server)
+        pairs = [sorted(turns[at : at + 2]) for at in range(2, len(turns) - 1, 2)]
+        found = sorted(counted / uncounted - 1 for (_, counted), (_, uncounted) in pairs)
+        found = found[len(found) // _TRIMMED : -len(found) // _TRIMMED]
+        ratios.append(statistics.mean(found))
+        counted, uncounted = (1e6 * statistics.median(pair[side][1] for pair in pairs) for side in (0, 1))
+        say(f"{counted:.2f} against {uncounted:.2f} µs of CPU time a request, {ratios[-1]:.1%}; {len(pairs)} pairs")
+    cost = statistics.mean(ratios)
+    error = statistics.stdev(ratios) / len(ratios) ** 0.5 if starts > 1 else float("nan")
+    say(f"counting costs {cost:.1%}, give or take {error:.1%}: {starts} starts, {CONNECTIONS} connections")
     return cost
 
 
-def _loaded(peers: dict[str, Peer], client: int, core: int, chance: random.Random) -> dict[str, list[float]]:
-    """Start both servers once, and return what a request took in each round, in µs.
+def _turns(client: int, core: int) -> list[tuple[bool, float]]:
+    """Start a server once and load it; return whether counting was off in each turn, and the seconds of a request.
 
-    Where a process has its memory is chance, and makes some per cent of difference: hence the many starts.
+    Two servers would differ by some per cent in any case: where a process has its memory is chance.
     """
     served = model("lr")
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fairlead-bench-")))
-        wrk = Wrk(folder, client)
-        running = {}
-        for name in chance.sample([*peers], len(peers)):
-            place = folder / name
-            place.mkdir()
-            running[name] = stack.enter_context(Running.start(peers[name], served, place, (core,)))
-            running[name].pause()
-        costs: dict[str, list[float]] = {name: [] for name in running}
-        body = lineup.ONE.form.body(served.rows[:1])
-        for number in range(_ROUNDS + 1):
-            for name in chance.sample([*running], len(running)):
-                each = running[name]
-                each.resume()
-                before = each.cpu_seconds()
-                load = wrk.run(each.url, body, CONNECTIONS, SECONDS, warm=False)
-                cost = (each.cpu_seconds() - before) / (load.rate * SECONDS)
-                each.pause()
-                # The first round is there to warm up.
-                if number:
-                    costs[name].append(1e6 * cost)
-    return costs
+    with tempfile.TemporaryDirectory(prefix="fairlead-bench-") as name:
+        folder = Path(name)
+        (folder / "server").mkdir()
+        peer = replace(lineup.ONE, plan=_switchable)
+        with Running.start(peer, served, folder / "server", (core,)) as running:
+            Wrk(folder, client).run(running.url, lineup.ONE.form.body(served.rows[:1]), CONNECTIONS, SECONDS)
+            told = folder / "server" / "turns"
+            for pid in running.pids():
+                os.kill(pid, signal.SIGUSR2)
+            until = time.monotonic() + _PATIENCE
+            while not told.exists():
+                if time.monotonic() > until:
+                    message = f"the server tells nothing: {running.last_words()}"
+                    raise TimeoutError(message)
+                time.sleep(0.01)
+            found: list[tuple[bool, float]] = json.loads(told.read_text())
+    return found
 
 
-def _quiet(costs: list[float]) -> float:
-    """Return the mean of the lowest quarter: what else goes on in a machine only ever adds to a cost."""
-    return statistics.mean(sorted(costs)[: max(1, len(costs) // 4)])
-
-
-def _uncounted(python: Path, served: Model, saved: Path, place: Place) -> Plan:
+def _switchable(python: Path, served: Model, saved: Path, place: Place) -> Plan:
     plan = lineup.ONE.plan(python, served, saved, place)
     source = (compiled.SOURCES / "fairlead_serving" / _COUNTERS).read_text()
-    folder = environments.source((_COUNTERS, _without_counting(source)))
-    return replace(plan, environment={**plan.environment, "PYTHONPATH": str(folder)})
+    folder = environments.source((_COUNTERS, _with_switch(source)))
+    more = {"PYTHONPATH": str(folder), "FAIRLEAD_COUNTING": str(place.folder / "turns")}
+    return replace(plan, environment={**plan.environment, **more})
 
 
-def _without_counting(source: str) -> str:
-    """Return the module with the methods that count emptied: in compiled code none can be replaced later."""
-    tree, emptied = ast.parse(source), set()
+def _with_switch(source: str) -> str:
+    """Return the module with counting that is turned off and on, and tells what each turn took."""
+    tree = ast.parse(source)
+    methods = {}
     for each in ast.walk(tree):
-        if isinstance(each, ast.FunctionDef) and each.name in _COUNTING:
-            each.body = [ast.Pass()]
-            emptied.add(each.name)
-    if emptied != _COUNTING:
-        message = f"{_COUNTERS} has no {', '.join(sorted(_COUNTING - emptied))}"
-        raise ValueError(message)
+        if isinstance(each, ast.ClassDef) and each.name == "Metrics":
+            methods = {item.name: item for item in each.body if isinstance(item, ast.FunctionDef)}
+            each.body += ast.parse(_SWITCH).body
+    for name in _COUNTING:
+        methods[name].body[:0] = ast.parse(_IF_OFF).body
+    methods["ran"].body[:0] = ast.parse(_IF_TURNED).body
+    methods["begun"].body += ast.parse(_BEGUN).body
+    methods["__init__"].body += ast.parse(_AT_FIRST).body
     return ast.unparse(tree)
 
 
-def main(rounds: int) -> int:
+def main(starts: int) -> int:
     """Measure, and say what came out."""
-    measure(rounds, lambda line: print(line, file=sys.stdout))  # noqa: T201  a benchmark speaks to the terminal
+    measure(starts, lambda line: print(line, file=sys.stdout))  # noqa: T201  a benchmark speaks to the terminal
     return 0

@@ -148,7 +148,8 @@ def test_bytes_are_counted_as_inputs_and_as_classes() -> None:
     assert input_bin(np.array([["text"] * 40])) is not None
     metrics = Metrics("m", "7", "r")
     metrics.loaded("sha256:0", "python", ("cat",), 0.1)
-    metrics.predicted(Outputs([tensor(b"\xff", "cat", "cat")]))
+    metrics.predictions.hold(Outputs([tensor(b"\xff", "cat", "cat")]))
+    metrics.predictions.settle()
     assert set(metrics.board.labels()) == {"cat", "b'\\xff'"}
 
 

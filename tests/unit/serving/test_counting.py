@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Callable
@@ -12,14 +13,21 @@ import pytest
 
 from fairlead_serving.batching.queue import Job
 from fairlead_serving.batching.run import BatchRun
+from fairlead_serving.call import Call
+from fairlead_serving.errors import RequestError
 from fairlead_serving.metrics import board as at
 from fairlead_serving.metrics.board import Board
-from fairlead_serving.metrics.counters import HOLD_SECONDS, PROBABILITY_EDGES, VALUE_EDGES, Metrics
+from fairlead_serving.metrics.counters import HOLD_SECONDS, Metrics
 from fairlead_serving.metrics.exposition import Exposition
+from fairlead_serving.metrics.histograms import Sizes, Times
+from fairlead_serving.metrics.predictions import PROBABILITY_EDGES, VALUE_EDGES
 from fairlead_serving.metrics.summary import input_bin
-from fairlead_serving.outputs import Outputs
+from fairlead_serving.outputs import Outputs, Part
+from fairlead_serving.protocol.v2 import InferRequest
 from fairlead_serving.tensors import Tensor, tensor_of
 from fairlead_serving.workers.cores import allowed_cores, allowed_memory
+
+NOW = 1000.0
 
 
 def samples(metrics: Metrics) -> dict[str, float]:
@@ -42,10 +50,38 @@ def in_a_worker(work: Callable[[], None]) -> None:
     assert os.waitpid(pid, 0)[1] == 0
 
 
+def predicted(metrics: Metrics, outputs: Outputs) -> None:
+    """Count the outputs of a run."""
+    metrics.predictions.hold(outputs)
+    metrics.predictions.count_scores(outputs)
+    metrics.predictions.settle()
+
+
+class Answered(Call):
+    """A request that was answered."""
+
+    def decode(self) -> InferRequest:
+        raise NotImplementedError
+
+    def encode(self, request: InferRequest, outputs: Part) -> object:
+        raise NotImplementedError
+
+    def refuse(self, error: RequestError) -> object:
+        raise NotImplementedError
+
+    def answer(self, response: object) -> None:
+        raise NotImplementedError
+
+
+def calls(*seconds: float) -> list[Call]:
+    """Return calls that had taken so long at NOW."""
+    return [Answered(NOW - each, 100, None) for each in seconds]
+
+
 def test_classes_are_bounded_and_the_rest_is_other() -> None:
     metrics = Metrics("m", "1", "r")
     metrics.loaded("sha256:x", "onnx", (), 0.1)
-    metrics.predicted(Outputs([tensor_of("label", np.arange(100))]))
+    predicted(metrics, Outputs([tensor_of("label", np.arange(100))]))
     counts = samples(metrics)
     assert counts['fairlead_predictions_total{class="63"}'] == 1
     assert 'fairlead_predictions_total{class="64"}' not in counts
@@ -55,9 +91,9 @@ def test_classes_are_bounded_and_the_rest_is_other() -> None:
 def test_values_that_are_not_numbers_do_not_spoil_the_sum() -> None:
     metrics = Metrics("m", "1", "r")
     metrics.loaded("sha256:x", "onnx", None, 0.1)
-    metrics.predicted(Outputs([tensor_of("y", np.array([1.0, np.nan]))]))
-    metrics.predicted(Outputs([tensor_of("y", np.array([2.0, 3.0]))]))
-    metrics.predicted(Outputs([tensor_of("y", np.array([np.inf] * 20))]))
+    predicted(metrics, Outputs([tensor_of("y", np.array([1.0, np.nan]))]))
+    predicted(metrics, Outputs([tensor_of("y", np.array([2.0, 3.0]))]))
+    predicted(metrics, Outputs([tensor_of("y", np.array([np.inf] * 20))]))
     counts = samples(metrics)
     assert counts["fairlead_prediction_value_sum"] == 6
     assert counts["fairlead_prediction_value_count"] == 3
@@ -79,19 +115,19 @@ def test_the_score_is_the_probability_of_the_second_of_two_classes_else_the_larg
     metrics = Metrics("m", "1", "r")
     metrics.loaded("sha256:x", "onnx", ("0", "1"), 0.1)
     outputs = [tensor_of("label", np.zeros(rows, dtype=int)), tensor_of("p", np.repeat(table, rows, axis=0))]
-    metrics.predicted(Outputs(outputs))
+    predicted(metrics, Outputs(outputs))
     counts = samples(metrics)
     for edge in PROBABILITY_EDGES:
         assert counts[f'fairlead_prediction_score_bucket{{le="{edge}"}}'] == (rows if edge >= score else 0)
     assert counts["fairlead_prediction_score_sum"] == pytest.approx(rows * score)
-    metrics.predicted(Outputs(outputs[:1]))
+    predicted(metrics, Outputs(outputs[:1]))
     assert samples(metrics)["fairlead_prediction_score_count"] == rows
 
 
 def test_other_models_values_are_scores() -> None:
     metrics = Metrics("m", "1", "r")
     metrics.loaded("sha256:x", "onnx", None, 0.1)
-    metrics.predicted(Outputs([tensor_of("y", np.array([-5.0, 0.5, 2e6]))]))
+    predicted(metrics, Outputs([tensor_of("y", np.array([-5.0, 0.5, 2e6]))]))
     counts = samples(metrics)
     buckets = [counts[f'fairlead_prediction_score_bucket{{le="{edge}"}}'] for edge in (*VALUE_EDGES, "+Inf")]
     assert buckets == [0] * 4 + [1] * 5 + [2] * 10 + [3]
@@ -111,11 +147,11 @@ def test_workers_are_added_up_and_what_a_dead_one_left_is_kept_and_settled() -> 
         own.publish()
         own.ended("success", 0.004)
         own.connection_closed()
-        own.predicted(Outputs([tensor_of("y", np.array(["b", "a"], dtype=object))]))
+        predicted(own, Outputs([tensor_of("y", np.array(["b", "a"], dtype=object))]))
 
     first.begun()
     first.loaded("sha256:x", "onnx", ("a",), 1)
-    first.predicted(Outputs([tensor_of("y", np.array(["a", "c"], dtype=object))]))
+    predicted(first, Outputs([tensor_of("y", np.array(["a", "c"], dtype=object))]))
     first.finished("success", 0.1)
     first.finished("rejected", 0.0)
     first.connection_opened()
@@ -149,7 +185,7 @@ def test_classes_that_workers_meet_at_the_same_time_share_one_table() -> None:
             own = Metrics("m", "1", "r", board, worker)
             own.loaded("sha256:x", "onnx", (), 1)
             for number in range(80):
-                own.predicted(Outputs([tensor_of("y", np.array([(number * 7 + worker * 31) % 80]))]))
+                predicted(own, Outputs([tensor_of("y", np.array([(number * 7 + worker * 31) % 80]))]))
             os._exit(0)
         children.append(pid)
     assert [os.waitpid(pid, 0)[1] for pid in children] == [0, 0, 0]
@@ -199,19 +235,98 @@ def test_what_came_right_after_something_else_is_counted_with_the_next_or_when_s
         return slot[at.REQUESTS], sum(slot[at.DURATION : at.ROWS - 1]), round(slot[at.ROWS - 1], 6)
 
     metrics.in_flight = 5
-    metrics.succeeded([0.001, 0.002])
+    metrics.succeeded(calls(0.001, 0.002), NOW)
     metrics.settle(10.0)
     assert counted() == (2, 2, 0.003)
     assert metrics.due == pytest.approx(10.0 + HOLD_SECONDS)
     # How many requests there were is told at once: of a worker that dies, what is in flight has failed.
-    metrics.succeeded([0.1, 7.0])
+    metrics.succeeded(calls(0.1, 7.0), NOW)
     assert counted() == (4, 2, 0.003)
     assert slot[at.IN_FLIGHT] == 1
-    metrics.succeeded([0.2])
+    metrics.succeeded(calls(0.2), NOW)
     assert samples(metrics)["fairlead_request_duration_seconds_count"] == 5
     assert counted() == (5, 5, 7.303)
     metrics.settle(20.0)
     assert counted() == (5, 5, 7.303)
+
+
+def test_texts_and_numbers_of_one_model_are_counted_together() -> None:
+    """A client may ask for the probabilities first, or alone."""
+    metrics = Metrics("m", "1", "r")
+    metrics.loaded("sha256:x", "onnx", ("a", "b"), 0.1)
+    metrics.predictions.hold(Outputs([tensor_of("label", np.array(["a", "b", "b"], dtype=object))]))
+    metrics.predictions.hold(Outputs([tensor_of("p", np.array([0.25, 0.5]))]))
+    metrics.predictions.hold(Outputs([tensor_of("label", np.array([], dtype=object))]))
+    counts = samples(metrics)
+    assert counts['fairlead_predictions_total{class="b"}'] == 2
+    assert counts["fairlead_prediction_value_sum"] == 0.75
+    assert counts["fairlead_prediction_value_count"] == 2
+
+
+NATIVE_EDGES = [2 ** ((at.NATIVE_FIRST + step) / (1 << at.NATIVE_SCHEMA)) for step in range(at.NATIVE_BUCKETS - 1)]
+EDGES = [*at.SECONDS_EDGES, *NATIVE_EDGES]
+
+
+@pytest.mark.parametrize(
+    "seconds",
+    [
+        [0.0],
+        [1e-9, 1e9, 1e-9],
+        EDGES,
+        EDGES[::-1],
+        [math.nextafter(edge, 0) for edge in EDGES],
+        [math.nextafter(edge, math.inf) for edge in EDGES],
+        np.random.default_rng(1).lognormal(-6, 3, 5000).tolist(),
+        sorted(np.random.default_rng(2).lognormal(-8, 1, 5000).tolist(), reverse=True),
+    ],
+)
+def test_times_are_in_the_buckets_that_their_edges_say(seconds: list[float]) -> None:
+    slot = Board().slot(0)
+    durations, waits = Times(slot, at.DURATION, at.NATIVE), Times(slot, at.QUEUE)
+    for number, each in enumerate(seconds):
+        durations.add(each)
+        waits.add(each)
+        if not number % 1000:
+            durations.settle()
+            waits.settle()
+    for times in (durations, waits, durations):
+        times.settle()
+    for first, edges in (
+        (at.DURATION, at.SECONDS_EDGES),
+        (at.QUEUE, at.SECONDS_EDGES),
+        (at.NATIVE, NATIVE_EDGES),
+    ):
+        wanted = np.bincount(np.searchsorted(edges, seconds), minlength=len(edges) + 1)
+        assert slot[first : first + len(edges) + 1].tolist() == wanted.tolist()
+        if first != at.NATIVE:
+            assert slot[first + len(edges) + 1] == pytest.approx(sum(seconds))
+
+
+def test_sizes_are_in_the_buckets_that_their_edges_say() -> None:
+    slot = Board().slot(0)
+    sizes = Sizes(slot, at.ROWS)
+    rows = [1, 2, 3, 256, 257, 5000, *range(1, 300)]
+    for each in rows:
+        sizes.add(each)
+    sizes.settle()
+    sizes.settle()
+    wanted = np.bincount(np.searchsorted(at.ROWS_EDGES, rows), minlength=len(at.ROWS_EDGES) + 1)
+    assert slot[at.ROWS : at.ROWS + len(wanted)].tolist() == wanted.tolist()
+    assert slot[at.ROWS + len(wanted)] == sum(rows)
+
+
+@pytest.mark.parametrize(("runs", "looks"), [(50, (50, 50)), (400, (80, 100)), (4000, (18, 22))])
+def test_of_many_runs_a_second_some_are_looked_at(runs: int, looks: tuple[int, int]) -> None:
+    metrics = Metrics("m", "1", "r")
+    metrics.loaded("sha256:x", "onnx", None, 0.1)
+    for number in range(10 * runs):
+        job = Job()
+        job.feed = np.ones((1, 2))
+        run = BatchRun(lambda feed, _: [tensor_of("y", feed[:, 0])], [job])
+        run.began = job.queued = 100 + number / runs
+        metrics.ran(run)
+    seen = sum(value for name, value in samples(metrics).items() if name.startswith("fairlead_inputs_total"))
+    assert looks[0] <= seen / 10 <= looks[1]
 
 
 def test_the_bin_of_an_input_is_the_same_everywhere_and_tells_other_inputs_apart() -> None:
