@@ -91,6 +91,7 @@ class Lifecycle:
         status = await self._ended
         if status == 0:
             await self._transports.close()
+            self._metrics.settle(time.perf_counter())
             if self._notes is not None:
                 self._notes.finish(time.monotonic() + _FLUSH_SECONDS)
         return status
