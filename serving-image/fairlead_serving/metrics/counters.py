@@ -23,9 +23,9 @@ _SECONDS_SUM: Final = len(at.SECONDS_EDGES) + 1
 _SUCCESS: Final = _OUTCOMES["success"]
 _SECONDS_SUM_AT: Final = at.DURATION + _SECONDS_SUM
 # Scores and inputs cost some ten microseconds to sum up, as what does it is in no cache of a core by then. So not more
-# than 100 runs a second are looked at, and a fifth of that where there are so many runs that each of them is cheap.
+# than 100 runs a second are looked at, and a tenth of that where there are so many runs that each of them is cheap.
 _SAMPLE_PAUSE: Final = 0.01
-_BUSY_PAUSE: Final = 0.05
+_BUSY_PAUSE: Final = 0.1
 _BUSY_RUNS_A_SECOND: Final = 800
 # What is seen of requests is held for up to so long and counted together: many at once cost less than one by one.
 HOLD_SECONDS: Final = 0.02
