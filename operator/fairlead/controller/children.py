@@ -56,14 +56,15 @@ class Children:
         for item in sorted(snapshots, key=lambda one: one["revision"], reverse=True)[limit:]:
             await self._delete(CONTROLLER_REVISION, item)
         finished = [item for item in self.world.rollouts.values() if item.get("status", {}).get("phase") in FINISHED]
-        for item in sorted(finished, key=self._age, reverse=True)[limit:]:
-            await self._delete(MODEL_ROLLOUT, item)
-
-    def _age(self, rollout: Manifest) -> tuple[str, int, int]:
-        # Timestamps tell whole seconds; within one, the snapshots' numbers tell which came first.
         numbers = {history.revision_label(item): int(item["revision"]) for item in self.world.snapshots.values()}
-        spec = rollout["spec"]
-        return rollout["metadata"]["creationTimestamp"], numbers.get(spec["revision"], 0), spec["attempt"]
+
+        def age(rollout: Manifest) -> tuple[str, int, int]:
+            # Timestamps tell whole seconds; within one, the snapshots' numbers tell which came first.
+            spec = rollout["spec"]
+            return rollout["metadata"]["creationTimestamp"], numbers.get(spec["revision"], 0), spec["attempt"]
+
+        for item in sorted(finished, key=age, reverse=True)[limit:]:
+            await self._delete(MODEL_ROLLOUT, item)
 
     async def _delete(self, kind: Kind, item: Manifest) -> None:
         meta = item["metadata"]

@@ -33,6 +33,9 @@ SECONDS_EDGES: Final[tuple[float, ...]] = (
 )
 ROWS_EDGES: Final[tuple[float, ...]] = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
 SCORE_EDGES: Final = 19
+# Behind the buckets of a histogram, which are one more than its edges, stands its sum.
+SECONDS_SUM: Final = len(SECONDS_EDGES) + 1
+ROWS_SUM: Final = len(ROWS_EDGES) + 1
 # Buckets of the native histogram of durations: eight to each doubling, from a microsecond to two minutes. The first
 # and the last take what is beyond.
 NATIVE_SCHEMA: Final = 3
@@ -42,7 +45,7 @@ INPUT_BINS: Final = 32
 MAX_CLASSES: Final = 64
 FEEDBACK: Final = ("right", "wrong")
 
-# Where the numbers of a slot stand. Behind the buckets of a histogram stands its sum.
+# Where the numbers of a slot stand.
 REQUESTS: Final = 0
 DURATION: Final = REQUESTS + len(OUTCOMES)
 ROWS: Final = DURATION + len(SECONDS_EDGES) + 2

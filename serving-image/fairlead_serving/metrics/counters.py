@@ -19,9 +19,8 @@ if TYPE_CHECKING:
     from fairlead_serving.call import Call
 
 _OUTCOMES: Final = {name: at.REQUESTS + position for position, name in enumerate(at.OUTCOMES)}
-_SECONDS_SUM: Final = len(at.SECONDS_EDGES) + 1
 _SUCCESS: Final = _OUTCOMES["success"]
-_SECONDS_SUM_AT: Final = at.DURATION + _SECONDS_SUM
+_SECONDS_SUM_AT: Final = at.DURATION + at.SECONDS_SUM
 # Scores and inputs cost some ten microseconds to sum up, as what does it is in no cache of a core by then. So not more
 # than 100 runs a second are looked at, and a tenth of that where there are so many runs that each of them is cheap.
 _SAMPLE_PAUSE: Final = 0.01
@@ -115,7 +114,7 @@ class Metrics:
         slot = self._slot
         slot[at.ROUTES + at.ROUTE_OUTCOMES.index(outcome)] += 1
         slot[at.ROUTE_SECONDS + classic_bucket(seconds)] += 1
-        slot[at.ROUTE_SECONDS + _SECONDS_SUM] += seconds
+        slot[at.ROUTE_SECONDS + at.SECONDS_SUM] += seconds
 
     def fell_back(self) -> None:
         """Count one answer of the fallback."""

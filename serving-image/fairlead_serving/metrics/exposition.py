@@ -61,7 +61,7 @@ class Exposition(Collector):
             at.NATIVE_SCHEMA,
             at.NATIVE_FIRST,
             [int(count) for count in totals[at.NATIVE : at.NATIVE + at.NATIVE_BUCKETS]],
-            totals[at.DURATION + len(at.SECONDS_EDGES) + 1],
+            totals[at.DURATION + at.SECONDS_SUM],
         )
 
     def _totals(self) -> list[float]:

@@ -22,9 +22,7 @@ _FROM: Final = [bisect_left(_BOTH, edge * (1 - _ROUNDING)) for edge in _NATIVE]
 _LEAST: Final = _NATIVE[0]
 _MOST: Final = _NATIVE[-1]
 _NO_TIME: Final = -1.0
-_SUM: Final = len(_CLASSIC)
 _ROWS_OF: Final = [bisect_left(at.ROWS_EDGES, rows) for rows in range(int(at.ROWS_EDGES[-1]) + 1)]
-_ROWS_SUM: Final = len(at.ROWS_EDGES) + 1
 
 
 def classic_bucket(seconds: float) -> int:
@@ -99,7 +97,7 @@ class Times:
                     slot[native + _NATIVE_OF[bucket]] += count
         self._first, self._last = len(self._bounds), -1
         if self._sum:
-            slot[classic + _SUM] += self._sum
+            slot[classic + at.SECONDS_SUM] += self._sum
             self._sum = 0.0
 
 
@@ -110,7 +108,7 @@ class Sizes:
         """Count for the histogram at an index of a worker's numbers."""
         self._slot = slot
         self._first = first
-        self._counts = [0] * _ROWS_SUM
+        self._counts = [0] * at.ROWS_SUM
         self._sum = 0
 
     def add(self, rows: int) -> None:
@@ -125,5 +123,5 @@ class Sizes:
                 self._counts[bucket] = 0
                 self._slot[self._first + bucket] += count
         if self._sum:
-            self._slot[self._first + _ROWS_SUM] += self._sum
+            self._slot[self._first + at.ROWS_SUM] += self._sum
             self._sum = 0

@@ -50,12 +50,12 @@ def _first_row(array: Array) -> Array:
 
 
 def _projected(row: Array) -> float:
+    weights = _weights(row.size)
     if row.size <= _FEW or row.dtype.kind not in _NUMERIC:
-        weights = _listed_weights(row.size)
-        total = sum([weight * _number(value) for weight, value in zip(weights, row.tolist(), strict=True)])
+        total = sum([weight * _number(value) for weight, value in zip(weights.tolist(), row.tolist(), strict=True)])
     else:
         compressed = np.arcsinh(row.astype(np.float64))
-        total = float(np.where(np.isfinite(compressed), compressed, _MISSING) @ _weights(row.size))
+        total = float(np.where(np.isfinite(compressed), compressed, _MISSING) @ weights)
     return float(total) / math.sqrt(row.size)
 
 
@@ -74,12 +74,6 @@ def _number(value: Any) -> float:
 def _weights(size: int) -> Array:
     """Return fixed numbers with mean 0 and variance 1, by position only."""
     return np.array([_weight(position) for position in range(size)])
-
-
-@lru_cache(maxsize=16)
-def _listed_weights(size: int) -> list[float]:
-    weights: list[float] = _weights(size).tolist()
-    return weights
 
 
 def _weight(position: int) -> float:

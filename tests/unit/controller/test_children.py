@@ -51,6 +51,7 @@ def removed(snapshots: tuple[dict[str, Any], ...], rollouts: tuple[dict[str, Any
         said={},
         digests={},
     )
+    # All that is asked of the API server here is to delete.
     children = Children(cluster, {"metadata": {"namespace": "d", "name": "m"}}, world)  # type: ignore[arg-type]
     kept = frozenset(item["metadata"]["labels"]["fairlead.dev/revision"] for item in snapshots)
     asyncio.run(children.trim(limit, kept))

@@ -58,7 +58,7 @@ def predicted(metrics: Metrics, outputs: Outputs) -> None:
 
 
 class Answered(Call):
-    """A request that was answered."""
+    """A request that was answered: of it, only when it came is asked for."""
 
     def decode(self) -> InferRequest:
         raise NotImplementedError
